@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/detect/deadlock.h"
+
+#include <algorithm>
+
+#include "scheduler/scheduler.h"
+
+namespace interleaf {
+namespace {
+
+bool blocked(const Scheduler& scheduler, TaskId id) {
+  return !scheduler.task(id).finished && (scheduler.runnable() & task_bit(id)) == 0;
+}
+
+// A task that holds the lock `id` waits for, or kNoTask.
+TaskId holder(const Scheduler& scheduler, TaskId id) {
+  const void* wanted = scheduler.task(id).next.address;
+  for (TaskId other = 0; other < scheduler.task_count(); ++other) {
+    const auto& held = scheduler.task(other).held;
+    const bool holds = std::any_of(held.begin(), held.end(),
+                                   [&](const HeldLock& lock) { return lock.lock == wanted; });
+    if (holds && !scheduler.task(other).finished) return other;
+  }
+  return kNoTask;
+}
+
+std::string describe(const Scheduler& scheduler, TaskId id) {
+  const Task& task = scheduler.task(id);
+  std::string line = std::string(task.name) + " waits for " +
+                     (task.waits_for == nullptr ? "a wake-up" : task.waits_for);
+  if (task.function() != nullptr) line += std::string(" in ") + task.function()->name;
+  line += " since step " + std::to_string(task.last_step);
+  const TaskId by = holder(scheduler, id);
+  if (by != kNoTask) {
+    for (const HeldLock& held : scheduler.task(by).held) {
+      if (held.lock != task.next.address) continue;
+      line += ", held by " + std::string(scheduler.task(by).name) + " since step " +
+              std::to_string(held.step);
+      break;
+    }
+  }
+  return line;
+}
+
+std::vector<TaskId> find_cycle(const Scheduler& scheduler) {
+  for (TaskId start = 0; start < scheduler.task_count(); ++start) {
+    std::vector<TaskId> path;
+    for (TaskId at = start; at != kNoTask && blocked(scheduler, at); at = holder(scheduler, at)) {
+      const auto seen = std::find(path.begin(), path.end(), at);
+      if (seen != path.end()) return {seen, path.end()};
+      path.push_back(at);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::string> describe_deadlock(const Scheduler& scheduler, std::string& object) {
+  std::vector<std::string> lines;
+  std::vector<std::string> names;
+  const std::vector<TaskId> cycle = find_cycle(scheduler);
+  auto add = [&](TaskId id) {
+    lines.push_back(describe(scheduler, id));
+    const Task& task = scheduler.task(id);
+    names.emplace_back(task.waits_for == nullptr ? "wake-up" : task.waits_for);
+  };
+  for (TaskId id : cycle) add(id);
+  for (TaskId id = 0; id < scheduler.task_count(); ++id) {
+    const bool told = std::find(cycle.begin(), cycle.end(), id) != cycle.end();
+    if (!told && blocked(scheduler, id) && !scheduler.task(id).daemon) add(id);
+  }
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  for (const std::string& name : names) object += (object.empty() ? "" : "+") + name;
+  std::string summary = cycle.empty() ? "no task can go on" : "cycle:";
+  for (TaskId id : cycle) summary += std::string(" ") + scheduler.task(id).name + " ->";
+  if (!cycle.empty()) summary += std::string(" ") + scheduler.task(cycle.front()).name;
+  lines.insert(lines.begin(), summary);
+  return lines;
+}
+
+std::vector<std::string> describe_lock_order(const Scheduler& scheduler, const LockOrder& order,
+                                             const LockOrder::Path& path, std::string& object) {
+  std::vector<std::string> lines;
+  // path: wanted, ..., held; the closing edge is held -> wanted.
+  for (unsigned i = 0; i < path.length; ++i) {
+    const std::uint8_t from = path.classes[i];
+    const std::uint8_t to = path.classes[(i + 1) % path.length];
+    const LockOrder::Edge& edge = order.edge(from, to);
+    std::string line = std::string(order.name(from)) + " -> " + order.name(to) + ": " +
+                       scheduler.task(edge.task).name + " at step " + std::to_string(edge.step) +
+                       " in";
+    for (unsigned d = 0; d < edge.depth; ++d) {
+      line += (d == 0 ? " " : " < ") + std::string(edge.stack[edge.depth - 1 - d]->name);
+    }
+    lines.push_back(line);
+    object += (i == 0 ? "" : "+") + std::string(order.name(from));
+  }
+  return lines;
+}
+
+}  // namespace interleaf

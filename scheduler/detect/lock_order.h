@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Lock-order inversions, lockdep's way: an edge A -> B when a task asks for a lock of class B,
+// ready to wait, while it holds one of class A. A cycle is an inversion, even if this run did not
+// hang. Locks of one class may nest (their order is the program's own affair). Shared holders
+// count as holders: a queued writer blocks readers, so a cycle of readers can hang too.
+// Linux Documentation/locking/lockdep-design.rst.
+#pragma once
+
+#include <cstdint>
+
+#include "scheduler/access.h"
+#include "scheduler/task.h"
+
+namespace interleaf {
+
+class LockOrder {
+ public:
+  static constexpr unsigned kClassesMax = 48;  // class 0 is "none"
+
+  // Where an edge was first seen in this run.
+  struct Edge {
+    std::uint64_t step = 0;
+    TaskId task = kNoTask;
+    std::uint8_t depth = 0;
+    const Function* stack[12] = {};  // innermost last
+    std::source_location where;
+  };
+  struct Path {
+    unsigned length = 0;
+    std::uint8_t classes[kClassesMax] = {};
+  };
+
+  // True if asking for `wanted` while holding `held` would add an edge.
+  bool is_new(std::uint64_t held, std::uint8_t wanted) const {
+    return (held & ~(before_[wanted] | std::uint64_t{1} << wanted)) != 0;
+  }
+  // Adds the edges held -> wanted that are new. Returns a path wanted -> ... -> one of `held` if
+  // there is one already (length > 0): the inversion.
+  Path add(std::uint64_t held, std::uint8_t wanted, const Task& task, std::uint64_t step,
+           std::source_location where);
+  // Requires: the edge exists.
+  const Edge& edge(std::uint8_t from, std::uint8_t to) const;
+
+  // The index of a class, assigned on first use. Ends the program when there are too many.
+  std::uint8_t index(const LockClass& lock_class);
+  const char* name(std::uint8_t index) const { return classes_[index]->name; }
+
+ private:
+  struct StoredEdge {
+    StoredEdge* next = nullptr;
+    std::uint8_t from = 0;
+    std::uint8_t to = 0;
+    Edge edge;
+  };
+  bool find(std::uint8_t from, std::uint64_t targets, std::uint64_t& seen, Path& path) const;
+
+  unsigned class_count_ = 1;
+  const LockClass* classes_[kClassesMax] = {};
+  std::uint64_t before_[kClassesMax] = {};  // bit a of before_[b]: an edge a -> b exists
+  StoredEdge* edges_ = nullptr;             // in the arena, newest first
+};
+
+}  // namespace interleaf

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "scheduler/detect/deadlock.h"
+#include "scheduler/fiber.h"
+#include "scheduler/strategies/keep_running.h"
+
+namespace interleaf {
+
+constinit thread_local ThreadState t_state;
+
+HeapScope::HeapScope() : saved_(std::exchange(t_state.allocate_from, nullptr)) {}
+HeapScope::~HeapScope() { t_state.allocate_from = saved_; }
+
+Frame::Frame(const Function& function) : task_(nullptr) {
+  Scheduler* scheduler = t_state.running;
+  if (scheduler == nullptr) return;
+  task_ = &scheduler->current_task();
+  CHECK(task_->depth < Task::kDepthMax);
+  task_->stack[task_->depth++] = &function;
+  if (task_->entered_count < Task::kEnteredMax) task_->entered[task_->entered_count++] = &function;
+  if (scheduler->observer_ != nullptr) [[unlikely]] {
+    HeapScope heap;
+    scheduler->observer_->enter(*scheduler, *task_, function);
+  }
+}
+
+Frame::~Frame() {
+  if (task_ == nullptr) return;
+  const Function& function = *task_->stack[--task_->depth];
+  Scheduler* scheduler = t_state.running;
+  if (scheduler->observer_ != nullptr) [[unlikely]] {
+    HeapScope heap;
+    scheduler->observer_->leave(*scheduler, *task_, function);
+  }
+}
+
+void Scheduler::gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
+                            const char* waits_for, Where where) {
+  announce(op, object, address, true, where);
+  const TaskMask self = task_bit(current_);
+  Task& task = *task_;
+  gate.waiting |= self;
+  task.waits_for = waits_for;  // it may be open now and close before the task goes on
+  if (!open) runnable_ &= ~self;
+  decide();
+  perform();
+  task.waits_for = nullptr;
+  check_alive(object, address, where);
+  gate.waiting &= ~self;
+}
+
+unsigned Scheduler::choose(const char* kind, unsigned count, Where where) {
+  CHECK(count >= 1 && count < kDataChoice);
+  if (count == 1) return 0;
+  ObjectNumber own{kPrivateObject};  // no other task can see it
+  point(Op::kChoice, own, nullptr, true, where);
+  if (epilogue_) return 0;
+  const unsigned value = strategy_->pick_value(*this, kind, count);
+  CHECK(value < count);
+  add_choice(static_cast<std::uint8_t>(kDataChoice | value));
+  mix(value);
+  if (observer_ != nullptr) {
+    HeapScope heap;
+    observer_->choice(*this, *task_, kind, value);
+  }
+  return value;
+}
+
+void Scheduler::relax(Where where) {
+  ObjectNumber own{kPrivateObject};
+  announce(Op::kRelax, own, nullptr, true, where);
+  runnable_ &= ~task_bit(current_);
+  relaxing_ |= task_bit(current_);
+  refresh_unusual();
+  decide();
+  perform();
+}
+
+void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
+  if (object.value == 0) {
+    object.value = ++objects_;
+    CHECK(objects_ < kPoisoned);
+    return;
+  }
+  const Arena::Block* block = arena_->find(address);
+  const char* type = block != nullptr && block->type != nullptr ? block->type->name : "memory";
+  const bool live = block != nullptr && Arena::is_live(*block);
+  report(FindingKind::kUseAfterFree, type,
+         std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
+             " at line " + std::to_string(where.line()),
+         true);
+}
+
+void Scheduler::decide() {
+  const TaskMask runnable = runnable_;
+  TaskId next = 0;
+  if ((runnable & (runnable - 1)) == 0 || priming_ || epilogue_) [[unlikely]] {
+    if (priming_) {
+      fibers_->resume_main();
+      return;
+    }
+    next = only_choice();
+  } else {
+    next = strategy_->pick(*this, runnable);
+    if (next == Strategy::kPause) [[unlikely]] next = wait_for_answer(runnable);
+    CHECK(next < kTasksMax && (runnable & task_bit(next)) != 0);
+    add_choice(next);
+  }
+  if (next == current_) return;
+  ++switches_;
+  preemptions_ += runnable >> current_ & 1;
+  set_current(next);
+  fibers_->resume(next);
+}
+
+TaskId Scheduler::only_choice() {
+  if (runnable_ == 0) end_run(judge_hang());
+  if (epilogue_) return keep_running(*this, runnable_);
+  const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
+  if (sees_forced_) strategy_->forced(*this, only);
+  return only;
+}
+
+TaskId Scheduler::wait_for_answer(TaskMask runnable) {
+  TaskId next = Strategy::kPause;
+  while (next == Strategy::kPause) {
+    end_ = RunEnd::kPaused;
+    fibers_->resume_main();
+    next = strategy_->pick(*this, runnable);
+  }
+  return next;
+}
+
+TaskId Scheduler::first_choice() {
+  if ((runnable_ & (runnable_ - 1)) == 0) return only_choice();
+  const TaskId next = strategy_->pick(*this, runnable_);
+  if (next == Strategy::kPause) {
+    end_ = RunEnd::kPaused;
+    return next;
+  }
+  CHECK(next < kTasksMax && (runnable_ & task_bit(next)) != 0);
+  add_choice(next);
+  return next;
+}
+
+void Scheduler::perform_unusual(Task& task) {
+  if (relaxing_ != 0) {
+    // Whoever polls may look again once somebody else did something.
+    const TaskMask others = relaxing_ & ~task_bit(task.id);
+    runnable_ |= others;
+    relaxing_ &= ~others;
+    refresh_unusual();
+  }
+  if (observer_ != nullptr) {
+    HeapScope heap;
+    observer_->event(*this, task, task.next);
+  }
+  if (steps_ >= steps_max_) {
+    report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
+           "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
+           false);
+    end_run(RunEnd::kLivelock);
+  }
+}
+
+void Scheduler::grow_schedule() {
+  const HeapScope heap;
+  schedule_->resize(std::max<std::size_t>(4096, 2 * choices_));
+  attach_schedule();
+}
+
+void Scheduler::add_remark(std::string_view text) {
+  HeapScope heap;
+  observer_->remark(*this, *task_, text);
+}
+
+std::uint8_t Scheduler::lock_class_index(const LockClass& lock_class) {
+  return lock_order_.index(lock_class);
+}
+
+void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where) {
+  Task& task = *task_;
+  task.held.push_back({lock, steps_, where, lock_class, shared});
+  task.held_classes |= std::uint64_t{1} << lock_class;
+}
+
+void Scheduler::lock_dropped(const void* lock, Where where) {
+  Task& task = *task_;
+  for (std::size_t i = task.held.size(); i-- > 0;) {
+    if (task.held[i].lock != lock) continue;
+    const std::uint8_t dropped = task.held[i].class_index;
+    task.held.erase(task.held.begin() + static_cast<std::ptrdiff_t>(i));
+    const bool another = std::any_of(task.held.begin(), task.held.end(), [&](const HeldLock& held) {
+      return held.class_index == dropped;
+    });
+    if (!another) task.held_classes &= ~(std::uint64_t{1} << dropped);
+    return;
+  }
+  report(FindingKind::kKernelBug, "lock",
+         "unlock of a lock that the task does not hold, at line " + std::to_string(where.line()),
+         true);
+}
+
+void Scheduler::report(FindingKind kind, std::string_view object, std::string_view message,
+                       bool fatal, std::vector<std::string> details) {
+  {
+    HeapScope heap;
+    Finding finding;
+    finding.kind = kind;
+    finding.step = steps_;
+    finding.object = object;
+    finding.message = message;
+    finding.details.assign(details.begin(), details.end());
+    if (current_ != kNoTask) {
+      const Task& task = *task_;
+      finding.task = current_;
+      finding.task_name = task.name;
+      for (unsigned i = 0; i < task.depth; ++i) finding.stack.emplace_back(task.stack[i]->name);
+    }
+    found_->resize(findings_);
+    found_->push_back(std::move(finding));
+    ++findings_;
+  }
+  mix(static_cast<std::uint64_t>(kind));
+  if (fatal) end_run(RunEnd::kStopped);
+}
+
+void Scheduler::report_sleep_in_atomic(Where where) {
+  const Task& task = *task_;
+  std::string what = "might sleep at line " + std::to_string(where.line()) + " while atomic";
+  if (task.rcu_depth != 0) what += ", in an RCU read section";
+  for (const HeldLock& held : task.held) {
+    what += std::string(", holding ") + lock_order_.name(held.class_index);
+  }
+  report(FindingKind::kSleepInAtomic, task.function() == nullptr ? "task" : task.function()->name,
+         what, true);
+}
+
+void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where where) {
+  const Task& task = *task_;
+  (void)lock;
+  const LockOrder::Path path =
+      lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
+  if (path.length == 0) return;
+  std::string object;
+  std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
+  report(FindingKind::kLockOrder, object,
+         std::string("possible circular locking dependency: ") + task.name + " asks for " +
+             lock_order_.name(lock_class) + " while it holds " +
+             lock_order_.name(path.classes[path.length - 1]),
+         false, std::move(details));
+}
+
+TaskId Scheduler::spawn(std::string_view name, void (*body)(void*), void* argument, bool daemon) {
+  CHECK(t_state.running == nullptr && task_count_ < kTasksMax);
+  auto* task = new Task();
+  auto* copy = new char[name.size() + 1];
+  std::memcpy(copy, name.data(), name.size());
+  copy[name.size()] = 0;
+  task->id = task_count_;
+  task->daemon = daemon;
+  task->name = copy;
+  task->held.reserve(8);
+  bodies_[task_count_] = {body, argument};
+  tasks_[task_count_] = task;
+  runnable_ |= task_bit(task_count_);
+  if (!daemon) ++foreground_;
+  return task_count_++;
+}
+
+void Scheduler::run_task(void* self, unsigned worker) {
+  auto* scheduler = static_cast<Scheduler*>(self);
+  const Body& body = scheduler->bodies_[worker];
+  body.function(body.argument);
+  scheduler->finish_task();
+}
+
+void Scheduler::finish_task() {
+  Task& task = *task_;
+  if (!task.held.empty()) {
+    const char* lock = lock_order_.name(task.held.back().class_index);
+    report(FindingKind::kLockHeldAtEnd, lock,
+           std::string(task.name) + " ended with " + lock + " held since step " +
+               std::to_string(task.held.back().step),
+           false);
+  }
+  task.finished = true;
+  runnable_ &= ~task_bit(current_);
+  if (!task.daemon) --foreground_;
+  if (foreground_ == 0 && !priming_) end_run(RunEnd::kFinished);
+  decide();
+  CHECK(false);  // nobody resumes a finished task
+}
+
+RunEnd Scheduler::judge_hang() {
+  if (foreground_ == 0) return RunEnd::kFinished;
+  if (relaxing_ != 0) {
+    report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
+    return RunEnd::kLivelock;
+  }
+  std::string object;
+  std::vector<std::string> details = describe_deadlock(*this, object);
+  const std::string message = details.empty() ? std::string("no task can go on") : details.front();
+  report(FindingKind::kDeadlock, object, message, false, std::move(details));
+  return RunEnd::kDeadlock;
+}
+
+void Scheduler::end_run(RunEnd end) {
+  end_ = end;
+  stopped_at_boot_ = priming_;
+  fibers_->resume_main();
+  std::abort();  // the main context starts the next run from the boot image
+}
+
+}  // namespace interleaf
+
+// Inside a run, memory comes from the arena: it rewinds with the World and use after free is seen.
+void* operator new(std::size_t bytes) {
+  using interleaf::t_state;
+  if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes);
+  if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
+  throw std::bad_alloc();
+}
+
+void* operator new(std::size_t bytes, std::align_val_t alignment) {
+  using interleaf::t_state;
+  const auto align = static_cast<std::size_t>(alignment);
+  if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes, align);
+  if (void* data = std::aligned_alloc(align, (bytes + align - 1) / align * align)) return data;
+  throw std::bad_alloc();
+}
+
+void operator delete(void* data) noexcept {
+  using interleaf::t_state;
+  if (!interleaf::Arena::any_contains(data)) {
+    std::free(data);
+    return;
+  }
+  interleaf::Scheduler* scheduler = t_state.instance;
+  if (scheduler == nullptr || !scheduler->arena().contains(data)) return;
+  if (scheduler->arena().free(data) == interleaf::Arena::FreeResult::kFreed) return;
+  if (t_state.running != nullptr) {
+    scheduler->report(interleaf::FindingKind::kUseAfterFree, "memory", "freed twice", true);
+  }
+}
+
+void operator delete(void* data, std::size_t) noexcept { operator delete(data); }
+void operator delete(void* data, std::align_val_t) noexcept { operator delete(data); }
+void operator delete(void* data, std::size_t, std::align_val_t) noexcept { operator delete(data); }

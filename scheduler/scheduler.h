@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Decides which task goes on at every scheduling point. A task announces its next access, one of
+// all runnable tasks is chosen, stacks are switched only if another one won, and the winner
+// performs its access and runs on to its next announcement. Sync types call the first half of this
+// interface; strategies, observers and detectors read the second.
+//
+// Lives at the start of a World's arena, so that a snapshot of the arena contains it. One World
+// per OS thread, found through a thread-local pointer; not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "scheduler/access.h"
+#include "scheduler/arena.h"
+#include "scheduler/check.h"
+#include "scheduler/detect/lock_order.h"
+#include "scheduler/finding.h"
+#include "scheduler/strategy.h"
+#include "scheduler/task.h"
+#include "scheduler/thread_state.h"
+
+namespace interleaf {
+
+class FiberPool;
+class Scheduler;
+class World;
+
+// Watches a run event by event; only attached when somebody wants the whole trace.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void event(const Scheduler& scheduler, const Task& task, const Access& access) = 0;
+  virtual void enter(const Scheduler& scheduler, const Task& task, const Function& function) = 0;
+  virtual void leave(const Scheduler& scheduler, const Task& task, const Function& function) = 0;
+  virtual void remark(const Scheduler& scheduler, const Task& task, std::string_view text) = 0;
+  // A data choice of this kind got this value.
+  virtual void choice(const Scheduler&, const Task&, const char*, unsigned) {}
+};
+
+// The tasks blocked at one condition: who announced an access that only some states allow.
+struct Gate {
+  TaskMask waiting = 0;
+};
+
+// Why a run ended.
+enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
+
+// While one lives, operator new uses the heap also inside a run: for what outlives the run.
+class HeapScope {
+ public:
+  HeapScope();
+  ~HeapScope();
+  HeapScope(const HeapScope&) = delete;
+  HeapScope& operator=(const HeapScope&) = delete;
+
+ private:
+  Arena* saved_;
+};
+
+class Scheduler {
+ public:
+  using Where = std::source_location;
+
+  // The scheduler of the run that this code is part of; null outside tasks (setup, reports).
+  static Scheduler* current() { return t_state.running; }
+  // The same, but also while a World is set up or inspected; null if there is none.
+  static Scheduler* instance() { return t_state.instance; }
+
+  // ---- for sync types: inside a task ----
+
+  // Announces an access, lets the strategy choose, and returns when it is to be performed.
+  void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+    announce(op, object, address, marked, where);
+    decide();
+    perform();
+    check_alive(object, address, where);
+  }
+
+  // The same for an access that only some states allow. `open`: it is allowed now. While it is
+  // not, the task is blocked; open()/close() below change that. `waits_for` is for reports.
+  void gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
+                   const char* waits_for, Where where);
+  // Tasks in `tasks` (those of the gate) may now go on / may no longer.
+  void open(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ |= gate.waiting & tasks; }
+  void close(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ &= ~(gate.waiting & tasks); }
+
+  // A task was woken: its schedule() may go on (wait queues).
+  void set_woken(TaskId task) { tasks_[task]->woken = true; }
+
+  // An injected value in [0, count) that the strategy picks; recorded like any choice.
+  // Requires: 1 <= count <= 127.
+  unsigned choose(const char* kind, unsigned count, Where where = Where::current());
+
+  // A turn of a polling loop: the task goes on only after another task did something.
+  void relax(Where where = Where::current());
+
+  // Reports "sleeping while atomic" if the current task holds a spinlock or is an RCU reader.
+  void might_sleep(Where where) {
+    if (task_->atomic_depth != 0) [[unlikely]] report_sleep_in_atomic(where);
+  }
+
+  // Lock order: call before a blocking acquisition, after any acquisition, and at release.
+  void lock_wanted(const void* lock, std::uint8_t lock_class, Where where) {
+    Task& task = *task_;
+    if (lock_order_.is_new(task.held_classes, lock_class)) [[unlikely]] {
+      new_lock_order(lock, lock_class, where);
+    }
+  }
+  void lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where);
+  void lock_dropped(const void* lock, Where where);
+  // The index of a lock class in this World; assigned on first use.
+  std::uint8_t lock_class_index(const LockClass& lock_class);
+
+  // Records a finding with the current task's stack. If fatal, the run ends here and the call does
+  // not return. `object` is a stable role name.
+  void report(FindingKind kind, std::string_view object, std::string_view message, bool fatal,
+              std::vector<std::string> details = {});
+
+  // A remark for the trace ("// ..." in tables); free when nobody watches.
+  void remark(std::string_view text) {
+    if (observer_ != nullptr) [[unlikely]] add_remark(text);
+  }
+  bool observed() const { return observer_ != nullptr; }
+
+  // Mixes a value into the digest of the run: results of calls, contents read.
+  void mix(std::uint64_t value) {
+    digest_ = (digest_ ^ value) * 0x9e3779b97f4a7c15;
+    digest_ ^= digest_ >> 32;
+  }
+
+  Task& current_task() { return *task_; }
+
+  // ---- setup: before the first run ----
+
+  // Adds a task; ids count up from 0. `body(argument)` runs on the task's fiber; both must stay
+  // valid for the World's life (put the argument in the arena). A daemon may be left waiting at
+  // the end of a run.
+  TaskId spawn(std::string_view name, void (*body)(void*), void* argument, bool daemon = false);
+
+  // ---- for strategies, observers and reports ----
+
+  TaskId current_id() const { return current_; }
+  unsigned task_count() const { return task_count_; }
+  const Task& task(TaskId id) const { return *tasks_[id]; }
+  TaskMask runnable() const { return runnable_; }
+  std::uint64_t step() const { return steps_; }
+  std::uint64_t switches() const { return switches_; }
+  std::uint64_t preemptions() const { return preemptions_; }
+  std::uint64_t digest() const { return digest_; }
+  std::uint32_t objects() const { return objects_; }
+  std::size_t choices() const { return choices_; }
+  Arena& arena() const { return *arena_; }
+  // A word for the program under test: its root object.
+  void set_root(void* root) { root_ = root; }
+  void* root() const { return root_; }
+  // From now on the keep-running policy chooses and nothing is recorded: for checks at the end of
+  // a run that use the code under test.
+  void begin_epilogue() { epilogue_ = true; }
+  bool in_epilogue() const { return epilogue_; }
+
+ private:
+  friend class World;
+  friend class Frame;
+
+  void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+    if (object.value - 1 >= kPoisoned - 1) [[unlikely]] number(object, address, where);
+    Access& next = task_->next;
+    next.address = address;
+    next.where = where;
+    next.object = object.value;
+    next.op = op;
+    next.marked = marked;
+  }
+  void number(ObjectNumber& object, const void* address, Where where);
+  // Somebody else may have freed the object between announcement and access.
+  void check_alive(ObjectNumber& object, const void* address, Where where) {
+    if (object.value >= kPoisoned) [[unlikely]] number(object, address, where);
+  }
+  // Chooses and switches; returns when the caller's task is to go on.
+  void decide();
+  // One task alone can go on, or none.
+  TaskId only_choice();
+  // The strategy paused: waits in the main context until it answers.
+  TaskId wait_for_answer(TaskMask runnable);
+  // Who goes on in the main context, where a run begins: a task or kPause.
+  TaskId first_choice();
+  void set_current(TaskId id) {
+    current_ = id;
+    task_ = id == kNoTask ? nullptr : tasks_[id];
+  }
+  void perform() {
+    Task& task = *task_;
+    task.entered_count = 0;
+    task.last_step = ++steps_;
+    ++task.own_steps;
+    const Function* function = task.function();
+    mix(std::uint64_t{current_} | std::uint64_t{static_cast<std::uint8_t>(task.next.op)} << 8 |
+        std::uint64_t{task.next.object} << 16 |
+        (function == nullptr ? 0 : std::uint64_t{function->hash} << 32));
+    if (steps_ >= unusual_at_) [[unlikely]] perform_unusual(task);
+  }
+  // An observer, a polling task, or the step limit: what most steps need not think of.
+  void perform_unusual(Task& task);
+  void refresh_unusual() {
+    unusual_at_ = observer_ != nullptr || relaxing_ != 0 ? 0 : steps_max_;
+  }
+  void finish_task();
+  // No task is runnable: what the run has come to, reported if that is a hang.
+  RunEnd judge_hang();
+  [[noreturn]] void end_run(RunEnd end);
+  void add_choice(std::uint8_t byte) {
+    if (choices_ == choices_max_) [[unlikely]] grow_schedule();
+    choice_bytes_[choices_++] = byte;
+  }
+  void grow_schedule();
+  void attach_schedule() {
+    choice_bytes_ = schedule_->data();
+    choices_max_ = schedule_->size();
+  }
+  void add_remark(std::string_view text);
+  void report_sleep_in_atomic(Where where);
+  void new_lock_order(const void* lock, std::uint8_t lock_class, Where where);
+
+  static void run_task(void* scheduler, unsigned worker);
+
+  struct Body {
+    void (*function)(void*) = nullptr;
+    void* argument = nullptr;
+  };
+
+  // Hot first.
+  Task* task_ = nullptr;  // the current one; null if there is none
+  TaskMask runnable_ = 0;
+  Strategy* strategy_ = nullptr;
+  FiberPool* fibers_ = nullptr;
+  std::uint64_t steps_ = 0;
+  std::uint64_t digest_ = 0;
+  std::uint64_t unusual_at_ = 0;
+  std::uint8_t* choice_bytes_ = nullptr;  // the schedule's; set whenever a run goes on
+  std::size_t choices_max_ = 0;
+  std::size_t choices_ = 0;
+  std::uint64_t switches_ = 0;
+  std::uint64_t preemptions_ = 0;
+  TaskId current_ = kNoTask;  // set_current() sets it
+  bool priming_ = false;
+  bool epilogue_ = false;
+  bool sees_forced_ = false;
+  bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
+  RunEnd end_ = RunEnd::kFinished;
+  std::uint8_t task_count_ = 0;
+  std::uint8_t foreground_ = 0;  // unfinished tasks that are no daemons
+  std::uint32_t objects_ = kPrivateObject;
+  std::uint64_t steps_max_ = 0;
+  TaskMask relaxing_ = 0;
+  std::size_t findings_ = 0;
+  Observer* observer_ = nullptr;
+  Schedule* schedule_ = nullptr;         // outside the arena; choices_ of it are valid
+  std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
+  Arena* arena_ = nullptr;
+  void* root_ = nullptr;
+  Task* tasks_[kTasksMax] = {};
+  Body bodies_[kTasksMax] = {};
+  LockOrder lock_order_;
+};
+
+}  // namespace interleaf

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/search/minimize.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "scheduler/check.h"
+#include "scheduler/strategies/keep_running.h"
+
+namespace interleaf {
+namespace {
+
+// Follows a schedule and notes where it departs from the policy.
+class Noting final : public Strategy {
+ public:
+  explicit Noting(const Schedule& schedule) : replay_(make_replay(schedule)) {
+    noted_.reserve(schedule.size());
+  }
+
+  void begin(std::uint64_t seed) override { replay_->begin(seed); }
+
+  TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
+    const TaskId next = replay_->pick(scheduler, runnable);
+    if (next != keep_running(scheduler, runnable)) note(scheduler, false, next);
+    return next;
+  }
+
+  unsigned pick_value(const Scheduler& scheduler, const char* kind, unsigned count) override {
+    const unsigned value = replay_->pick_value(scheduler, kind, count);
+    if (value != 0) note(scheduler, true, static_cast<std::uint8_t>(value));
+    return value;
+  }
+
+  std::vector<Exception> noted() && { return std::move(noted_); }
+
+ private:
+  void note(const Scheduler& scheduler, bool data, std::uint8_t value) {
+    const TaskId ran = scheduler.current_id();
+    noted_.push_back({ran, ran == kNoTask ? 0 : scheduler.task(ran).own_steps, data, value});
+  }
+
+  std::unique_ptr<ReplayStrategy> replay_;
+  std::vector<Exception> noted_;
+};
+
+class Minimizer {
+ public:
+  Minimizer(World& world, const RunOptions& options,
+            const std::function<bool(const RunResult&)>& same, std::uint64_t tries_max)
+      : world_(world), options_(options), same_(same), tries_max_(tries_max) {}
+
+  // True if the run of these exceptions has the finding; then it becomes the best so far.
+  bool attempt(const std::vector<Exception>& exceptions) {
+    if (best.tried >= tries_max_) return false;
+    ++best.tried;
+    const auto strategy = make_listed(exceptions);
+    const RunResult& run = world_.run(*strategy, options_);
+    if (!same_(run)) return false;
+    best.exceptions = exceptions;
+    best.run = run;
+    return true;
+  }
+
+  // Takes away chunks, large ones first, until no single exception can go.
+  void reduce() {
+    for (std::size_t chunk = std::max<std::size_t>(1, best.exceptions.size() / 2);;) {
+      bool reduced = false;
+      // From the end: late switches are the least likely to matter.
+      for (std::size_t end = best.exceptions.size(); end > 0;) {
+        const std::size_t begin = end > chunk ? end - chunk : 0;
+        std::vector<Exception> fewer = best.exceptions;
+        fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(begin),
+                    fewer.begin() + static_cast<std::ptrdiff_t>(end));
+        reduced |= attempt(fewer);
+        end = begin;
+      }
+      if (best.tried >= tries_max_) return;
+      if (chunk == 1 && !reduced) return;
+      chunk = std::max<std::size_t>(1, chunk / 2);
+    }
+  }
+
+  MinimizeResult best;
+
+ private:
+  World& world_;
+  const RunOptions& options_;
+  const std::function<bool(const RunResult&)>& same_;
+  std::uint64_t tries_max_;
+};
+
+}  // namespace
+
+std::vector<Exception> exceptions_of(World& world, const Schedule& schedule,
+                                     const RunOptions& options) {
+  Noting noting(schedule);
+  world.run(noting, options);
+  return std::move(noting).noted();
+}
+
+MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions& options,
+                        const std::function<bool(const RunResult&)>& same,
+                        std::uint64_t tries_max) {
+  Minimizer minimizer(world, options, same, tries_max);
+  const std::vector<Exception> all = exceptions_of(world, schedule, options);
+  if (minimizer.attempt({})) return std::move(minimizer.best);
+  CHECK(minimizer.attempt(all));
+  minimizer.reduce();
+  return std::move(minimizer.best);
+}
+
+}  // namespace interleaf

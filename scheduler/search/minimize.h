@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Fewer switches for the same finding: a schedule becomes a list of exceptions from the
+// keep-running policy, and delta debugging (Zeller, Hildebrandt: "Simplifying and isolating
+// failure-inducing input", 2002) takes away what the finding does not need. The result is
+// 1-minimal: no single exception can go. It is not proven to have the fewest preemptions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "scheduler/world.h"
+
+namespace interleaf {
+
+// The exceptions that make `schedule` of the keep-running policy.
+std::vector<Exception> exceptions_of(World& world, const Schedule& schedule,
+                                     const RunOptions& options);
+
+struct MinimizeResult {
+  std::vector<Exception> exceptions;
+  RunResult run;            // of these exceptions; has the finding
+  std::uint64_t tried = 0;  // runs it took
+};
+
+// `same` says whether a run has the finding in question. Requires: the run of `schedule` has it.
+// Stops after `tries_max` runs with what it has by then.
+MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions& options,
+                        const std::function<bool(const RunResult&)>& same,
+                        std::uint64_t tries_max);
+
+}  // namespace interleaf

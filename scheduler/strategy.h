@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A strategy answers every choice of a run: which task goes on, and what an injected value is.
+// It is called only where there is more than one answer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/access.h"
+
+namespace interleaf {
+
+class Scheduler;
+
+class Strategy {
+ public:
+  // pick() may return kPause: the run stops before the choice and control goes back to the caller
+  // of World::start or World::resume, who may save, restore and resume.
+  static constexpr TaskId kPause = 0xfe;
+
+  virtual ~Strategy() = default;
+
+  // A run begins. Everything that a run of this strategy depends on is (constructor, seed).
+  virtual void begin(std::uint64_t seed) = 0;
+
+  // Which of `runnable` (two or more) goes on. All have announced their next access
+  // (Scheduler::task). scheduler.current() is the task that ran; it may not be in `runnable`.
+  // Must not allocate.
+  virtual TaskId pick(const Scheduler& scheduler, TaskMask runnable) = 0;
+
+  // A value in [0, count), count >= 2, for the current task's data choice `kind`. Value 0 is the
+  // ordinary outcome (no fault, first candidate).
+  virtual unsigned pick_value(const Scheduler& scheduler, const char* kind, unsigned count) = 0;
+
+  // If true when a run starts or resumes, forced() is told where one task alone can go on; such
+  // steps are not recorded. Must not allocate.
+  virtual bool sees_forced() const { return false; }
+  virtual void forced(const Scheduler&, TaskId) {}
+};
+
+// The choices of one run, as a value: a byte per choice where there was more than one answer.
+// Below 0x80 the task that went on; otherwise 0x80 + the value of a data choice.
+using Schedule = std::vector<std::uint8_t>;
+inline constexpr std::uint8_t kDataChoice = 0x80;
+
+// The table of strategies that a name is enough to make. strategies.cc.
+struct StrategyInfo {
+  std::string_view name;
+  std::string_view summary;
+  std::unique_ptr<Strategy> (*make)();
+};
+std::span<const StrategyInfo> strategies();
+// Null if there is none of that name.
+const StrategyInfo* find_strategy(std::string_view name);
+
+std::unique_ptr<Strategy> make_round_robin();
+std::unique_ptr<Strategy> make_random();
+// Keeps the running task until it blocks or ends, then takes the lowest id.
+std::unique_ptr<Strategy> make_keep_running();
+
+// Follows a schedule to its end, then lets `inner` answer; without `inner`, keep-running.
+class ReplayStrategy : public Strategy {
+ public:
+  // True once a choice of the schedule could not be made: its task was not runnable, or a data
+  // choice met a task choice. `diverged_at` is the index in the schedule.
+  virtual bool diverged() const = 0;
+  virtual std::size_t diverged_at() const = 0;
+  virtual std::size_t consumed() const = 0;
+};
+std::unique_ptr<ReplayStrategy> make_replay(Schedule schedule,
+                                            std::unique_ptr<Strategy> inner = nullptr);
+
+// A choice that differs from the keep-running policy, named by what the task that ran had done so
+// far: it stays valid when others are taken away. After `own_steps` accesses of `task` (kNoTask:
+// before the first), `value` goes on next; or, if `data`, its next data choice has that value.
+struct Exception {
+  TaskId task = kNoTask;
+  std::uint32_t own_steps = 0;
+  bool data = false;
+  std::uint8_t value = 0;
+  bool operator==(const Exception&) const = default;
+};
+// Keep-running but for the exceptions. One whose task is not runnable then is passed over.
+std::unique_ptr<Strategy> make_listed(std::vector<Exception> exceptions);
+
+// A total order over entries of functions: task `task` enters `function`.
+struct Row {
+  TaskId task;
+  std::string function;
+};
+// The running task goes on until it blocks, ends, or is about to enter the function of a row whose
+// turn has not come; then the task of the next row, or if that one is blocked, the lowest id.
+class TableStrategy : public Strategy {
+ public:
+  // Rows satisfied so far; rows().size() at the end if the table happened.
+  virtual std::size_t satisfied() const = 0;
+  virtual const std::vector<Row>& rows() const = 0;
+  // True if every runnable task was held: row satisfied() cannot happen after the ones before it.
+  virtual bool stuck() const = 0;
+};
+std::unique_ptr<TableStrategy> make_table(std::vector<Row> rows);
+
+}  // namespace interleaf

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Atomic variables: one point per operation. Linux Documentation/atomic_t.txt names.
+#pragma once
+
+#include <source_location>
+#include <type_traits>
+
+#include "scheduler/scheduler.h"
+
+namespace interleaf {
+
+template <typename T>
+class Atomic {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  using Where = std::source_location;
+
+  Atomic() = default;
+  constexpr explicit Atomic(T value) : value_(value) {}
+  Atomic(const Atomic&) = delete;
+  Atomic& operator=(const Atomic&) = delete;
+
+  T read(Where where = Where::current()) const {
+    at(Op::kRead, where);
+    return value_;
+  }
+  void set(T value, Where where = Where::current()) {
+    at(Op::kWrite, where);
+    value_ = value;
+  }
+  T xchg(T value, Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    const T old = value_;
+    value_ = value;
+    return old;
+  }
+  // Returns the old value; the exchange happened iff that equals `expected`.
+  T cmpxchg(T expected, T value, Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    const T old = value_;
+    if (old == expected) value_ = value;
+    return old;
+  }
+  // Returns the new value.
+  T add_return(T delta, Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    return value_ = static_cast<T>(value_ + delta);
+  }
+  void add(T delta, Where where = Where::current()) { add_return(delta, where); }
+  void inc(Where where = Where::current()) { add_return(1, where); }
+  void dec(Where where = Where::current()) { add_return(static_cast<T>(-1), where); }
+  bool dec_and_test(Where where = Where::current()) {
+    return add_return(static_cast<T>(-1), where) == 0;
+  }
+  // Adds `delta` unless the value is `unless`; true if added.
+  bool add_unless(T delta, T unless, Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    if (value_ == unless) return false;
+    value_ = static_cast<T>(value_ + delta);
+    return true;
+  }
+  bool inc_not_zero(Where where = Where::current()) { return add_unless(1, 0, where); }
+  bool inc_unless_negative(Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    if (value_ < 0) return false;
+    ++value_;
+    return true;
+  }
+  bool dec_unless_positive(Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where);
+    if (value_ > 0) return false;
+    --value_;
+    return true;
+  }
+
+  T peek() const { return value_; }
+  void poke(T value) { value_ = value; }
+
+ private:
+  void at(Op op, Where where) const {
+    if (Scheduler* s = Scheduler::current()) s->point(op, number_, this, true, where);
+  }
+
+  T value_{};
+  mutable ObjectNumber number_;
+};
+
+using atomic_t = Atomic<int>;
+using atomic_long_t = Atomic<long>;
+
+}  // namespace interleaf

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A completion: wait() goes on once complete() was called, once per call; complete_all() opens it
+// for good.
+#pragma once
+
+#include <source_location>
+
+#include "scheduler/scheduler.h"
+
+namespace interleaf {
+
+class Completion {
+ public:
+  using Where = std::source_location;
+
+  // `name` is for reports; static storage duration.
+  explicit constexpr Completion(const char* name) : name_(name) {}
+
+  void wait(Where where = Where::current()) {
+    Scheduler* s = Scheduler::current();
+    if (s == nullptr) return;
+    s->might_sleep(where);
+    s->gated_point(Op::kWait, number_, this, gate_, done_ != 0, name_, where);
+    if (done_ != kForGood && --done_ == 0) s->close(gate_);
+  }
+  void complete(Where where = Where::current()) { finish(false, where); }
+  void complete_all(Where where = Where::current()) { finish(true, where); }
+  bool is_done(Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) s->point(Op::kRead, number_, this, true, where);
+    return done_ != 0;
+  }
+
+ private:
+  static constexpr std::uint32_t kForGood = ~std::uint32_t{0};
+
+  void finish(bool for_good, Where where) {
+    Scheduler* s = Scheduler::current();
+    if (s != nullptr) s->point(Op::kWake, number_, this, true, where);
+    if (done_ != kForGood) done_ = for_good ? kForGood : done_ + 1;
+    if (s != nullptr) s->open(gate_);
+  }
+
+  const char* name_;
+  mutable ObjectNumber number_;
+  std::uint32_t done_ = 0;
+  Gate gate_;
+};
+
+}  // namespace interleaf

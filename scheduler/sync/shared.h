@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A field that several tasks touch: one point per load, one per store. Plain C accesses
+// (load, store) and marked ones (READ_ONCE, WRITE_ONCE, acquire, release) are told apart, as KCSAN
+// does; both are single, untorn accesses here (sequential consistency).
+#pragma once
+
+#include <source_location>
+#include <type_traits>
+
+#include "scheduler/scheduler.h"
+
+namespace interleaf {
+
+template <typename T>
+class Shared {
+  static_assert(std::is_trivially_copyable_v<T>);
+
+ public:
+  using Where = std::source_location;
+
+  Shared() = default;
+  constexpr explicit Shared(T value) : value_(value) {}
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+
+  T load(Where where = Where::current()) const { return read(false, where); }
+  void store(T value, Where where = Where::current()) { write(value, false, where); }
+
+  T read_once(Where where = Where::current()) const { return read(true, where); }
+  void write_once(T value, Where where = Where::current()) { write(value, true, where); }
+  T load_acquire(Where where = Where::current()) const { return read(true, where); }
+  void store_release(T value, Where where = Where::current()) { write(value, true, where); }
+
+  // No point: for setup, reports, the oracle, and assertions that are not part of the program.
+  T peek() const { return value_; }
+  void poke(T value) { value_ = value; }
+
+ private:
+  T read(bool marked, Where where) const {
+    if (Scheduler* s = Scheduler::current()) s->point(Op::kRead, number_, this, marked, where);
+    return value_;
+  }
+  void write(T value, bool marked, Where where) {
+    if (Scheduler* s = Scheduler::current()) s->point(Op::kWrite, number_, this, marked, where);
+    value_ = value;
+  }
+
+  T value_{};
+  mutable ObjectNumber number_;
+};
+
+// The kernel's spelling.
+template <typename T>
+T READ_ONCE(const Shared<T>& field, std::source_location where = std::source_location::current()) {
+  return field.read_once(where);
+}
+template <typename T>
+void WRITE_ONCE(Shared<T>& field, std::type_identity_t<T> value,
+                std::source_location where = std::source_location::current()) {
+  field.write_once(value, where);
+}
+
+}  // namespace interleaf

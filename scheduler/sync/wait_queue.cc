@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/sync/wait_queue.h"
+
+#include <algorithm>
+
+namespace interleaf {
+
+void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
+  Scheduler* s = Scheduler::current();
+  if (s == nullptr) return;
+  s->might_sleep(where);
+  s->point(Op::kWait, number_, this, true, where);
+  const TaskId self = s->current_id();
+  s->current_task().woken = false;
+  if (std::find(queue_, queue_ + waiting_, self) != queue_ + waiting_) return;
+  queue_[waiting_++] = self;
+  if (exclusive) exclusive_ |= task_bit(self);
+}
+
+void WaitQueue::schedule(Where where) {
+  Scheduler* s = Scheduler::current();
+  if (s == nullptr) return;
+  s->gated_point(Op::kGranted, number_, this, gate_, s->current_task().woken, name_, where);
+}
+
+void WaitQueue::finish_wait(Where where) {
+  Scheduler* s = Scheduler::current();
+  if (s == nullptr) return;
+  TaskId* const end = queue_ + waiting_;
+  TaskId* const own = std::find(queue_, end, s->current_id());
+  if (own == end) return;  // removed by the wake-up, as autoremove_wake_function does
+  s->point(Op::kWait, number_, this, true, where);
+  TaskId* const still = std::find(queue_, queue_ + waiting_, s->current_id());
+  if (still != queue_ + waiting_) remove(static_cast<unsigned>(still - queue_));
+}
+
+void WaitQueue::remove(unsigned index) {
+  exclusive_ &= ~task_bit(queue_[index]);
+  std::copy(queue_ + index + 1, queue_ + waiting_, queue_ + index);
+  --waiting_;
+}
+
+void WaitQueue::wake_up(unsigned exclusive_max, Where where) {
+  Scheduler* s = Scheduler::current();
+  if (s == nullptr) return;
+  s->point(Op::kWake, number_, this, true, where);
+  TaskMask woken = 0;
+  for (unsigned i = 0; i < waiting_;) {
+    const TaskId task = queue_[i];
+    if ((exclusive_ & task_bit(task)) != 0) {
+      if (exclusive_max == 0) {
+        ++i;
+        continue;
+      }
+      --exclusive_max;
+    }
+    s->set_woken(task);
+    woken |= task_bit(task);
+    remove(i);
+  }
+  s->open(gate_, woken);
+}
+
+}  // namespace interleaf

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Wait queues, Linux's way: prepare_to_wait, look at the condition, schedule, finish_wait. A wake
+// between prepare_to_wait and schedule is not lost.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+
+#include "scheduler/scheduler.h"
+
+namespace interleaf {
+
+class WaitQueue {
+ public:
+  using Where = std::source_location;
+
+  // `name` is for reports; static storage duration.
+  explicit constexpr WaitQueue(const char* name) : name_(name) {}
+  WaitQueue(const WaitQueue&) = delete;
+  WaitQueue& operator=(const WaitQueue&) = delete;
+
+  void prepare_to_wait(bool exclusive = false, Where where = Where::current());
+  // Sleeps until woken since prepare_to_wait.
+  void schedule(Where where = Where::current());
+  void finish_wait(Where where = Where::current());
+
+  // Wakes all non-exclusive waiters and up to `exclusive_max` exclusive ones, first come first.
+  void wake_up(unsigned exclusive_max = 1, Where where = Where::current());
+  void wake_up_all(Where where = Where::current()) { wake_up(kTasksMax, where); }
+
+  template <typename Condition>
+  void wait_event(Condition condition, Where where = Where::current()) {
+    if (condition()) return;
+    for (;;) {
+      prepare_to_wait(false, where);
+      if (condition()) break;
+      schedule(where);
+    }
+    finish_wait(where);
+  }
+
+ private:
+  void remove(unsigned index);
+
+  const char* name_;
+  mutable ObjectNumber number_;
+  std::uint8_t waiting_ = 0;
+  TaskId queue_[kTasksMax] = {};
+  TaskMask exclusive_ = 0;
+  Gate gate_;
+};
+
+}  // namespace interleaf

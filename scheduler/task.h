@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One simulated thread, as the scheduler sees it. Lives in the arena.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <vector>
+
+#include "scheduler/access.h"
+#include "scheduler/frame.h"
+
+namespace interleaf {
+
+// A kind of lock; order is checked between classes. Static storage duration, one per kind, as
+// lockdep keys are. `name` is what reports print.
+struct LockClass {
+  const char* name;
+};
+
+struct HeldLock {
+  const void* lock;
+  std::uint64_t step;  // when it was taken
+  std::source_location where;
+  std::uint8_t class_index;
+  bool shared;
+};
+
+enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };
+
+class Task {
+ public:
+  static constexpr unsigned kDepthMax = 64;
+  static constexpr unsigned kEnteredMax = 16;
+
+  TaskId id = kNoTask;
+  bool daemon = false;  // a run may end while it waits
+  bool finished = false;
+  bool woken = false;           // by a wake since its last prepare_to_wait
+  std::uint8_t depth = 0;       // functions on the stack
+  std::uint8_t entered_count = 0;  // functions entered since the last point, capped
+  std::uint16_t atomic_depth = 0;  // spinlocks held + RCU read sections: must not sleep
+  std::uint16_t rcu_depth = 0;
+  std::uint32_t await_detail = 0;  // which bit of a flag word a blocked task waits for
+  const char* name = nullptr;
+  const char* waits_for = nullptr;  // what a blocked task waits for, for reports
+  std::uint64_t last_step = 0;
+  std::uint32_t own_steps = 0;  // accesses performed
+  Access next;  // announced, not yet performed
+  const Function* stack[kDepthMax] = {};
+  const Function* entered[kEnteredMax] = {};
+  std::uint64_t held_classes = 0;  // classes of the locks in `held`
+  std::vector<HeldLock> held;
+
+  const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
+};
+
+}  // namespace interleaf
