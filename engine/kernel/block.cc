@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The disk and its only driver. Stands for block/ and drivers/block/ of 6.12, of which nothing is
+// kept but what a filesystem can see: submission returns at once, requests end later, in any
+// order, in a task that may sleep (a workqueue, as ext4 and XFS use for their completions).
+//
+// Left out: plugging, merging, splitting, flushes and FUA, partial completion. A request is
+// transferred as a whole.
+//
+// Lock: queue_lock, innermost.
+#include "engine/kernel/block.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/kernel/errno.h"
+#include "engine/kernel/folio.h"
+#include "engine/kernel/fs.h"
+#include "engine/kernel/machine.h"
+#include "scheduler/check.h"
+#include "scheduler/frame.h"
+
+namespace kernel
+{
+
+namespace
+{
+
+constexpr interleaf::LockClass queue_lock_class{"queue_lock"};
+
+/* The block as it is to be overwritten; the immutable base image is left alone. */
+unsigned char *own_block(block_device *bdev, std::uint64_t block)
+{
+	if (block >= bdev->data.size())
+		bdev->data.resize(block + 1);
+	if (block >= bdev->own.size())
+		bdev->own.resize(block + 1);
+	if (bdev->own[block] == nullptr) {
+		bdev->own[block] = new unsigned char[bdev->block_size];
+		bdev->data[block] = bdev->own[block];
+	}
+	return bdev->own[block];
+}
+
+void transfer_read(const block_device *bdev, bio *request)
+{
+	FRAME(bio_transfer_read);
+	std::vector<unsigned char> bytes(request->len);
+	for (std::size_t i = 0; i < request->blocks.size(); i++)
+		disk_peek(bdev, request->blocks[i], bytes.data() + i * bdev->block_size);
+	folio_write_contents(request->bi_folio, request->offset, bytes.data(), bytes.size());
+}
+
+void transfer_write(block_device *bdev, bio *request)
+{
+	FRAME(bio_transfer_write);
+	std::vector<unsigned char> bytes(request->len);
+	folio_read_contents(request->bi_folio, request->offset, bytes.data(), bytes.size());
+	for (std::size_t i = 0; i < request->blocks.size(); i++) {
+		const std::size_t at = i * bdev->block_size;
+		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data() + at, bdev->block_size);
+		this_machine().watcher->block_written(
+			*request->owner, request->pos + static_cast<loff_t>(at), bdev->block_size);
+	}
+}
+
+/* Any request in flight, or null. */
+bio *take_request(block_device *bdev)
+{
+	bio *request = nullptr;
+	bdev->queue_lock.lock();
+	const auto count = static_cast<unsigned>(bdev->in_flight.size());
+	if (count != 0) {
+		interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
+		const unsigned which = scheduler->choose("bio-order", std::min(count, 127u));
+		request = bdev->in_flight[which];
+		bdev->in_flight.erase(bdev->in_flight.begin() + which);
+	}
+	bdev->queue_lock.unlock();
+	return request;
+}
+
+} // namespace
+
+block_device::block_device(const geometry &geo)
+	: block_size(geo.block_size), queue_lock(queue_lock_class)
+{
+}
+
+/* Any context. Whoever submits a write has set PG_writeback; nothing else keeps the folio. */
+void submit_bio(bio *request)
+{
+	FRAME(submit_bio);
+	block_device *bdev = this_machine().sb->s_bdev;
+	CHECK(request->blocks.size() * bdev->block_size == request->len);
+	bdev->queue_lock.lock();
+	bdev->in_flight.push_back(request);
+	bdev->queue_lock.unlock();
+	bdev->work.wake_up();
+}
+
+void io_completions()
+{
+	FRAME(bio_endio);
+	block_device *bdev = this_machine().sb->s_bdev;
+	for (;;) {
+		bio *request = nullptr;
+		bdev->work.wait_event([&] { return (request = take_request(bdev)) != nullptr; });
+		if (should_fail("bio"))
+			request->status = -EIO;
+		else if (request->op == bio_op::READ)
+			transfer_read(bdev, request);
+		else
+			transfer_write(bdev, request);
+		request->end_io(request);
+	}
+}
+
+void disk_peek(const block_device *bdev, std::uint64_t block, void *to)
+{
+	if (block < bdev->data.size() && bdev->data[block] != nullptr)
+		std::memcpy(to, bdev->data[block], bdev->block_size);
+	else
+		std::memset(to, 0, bdev->block_size);
+}
+
+void disk_poke(block_device *bdev, std::uint64_t block, const unsigned char *bytes)
+{
+	if (block >= bdev->data.size())
+		bdev->data.resize(block + 1);
+	bdev->data[block] = bytes;
+	if (block < bdev->own.size())
+		bdev->own[block] = nullptr;
+}
+
+} // namespace kernel

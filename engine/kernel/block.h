@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The disk: blocks of real bytes, requests in flight, completions made by a task of its own in
+// any order. A write's payload is read from the folio when the device transfers it, not when it
+// is submitted. Blocks written before the run share the immutable base image.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kernel/config.h"
+#include "scheduler/sync/spinlock.h"
+#include "scheduler/sync/wait_queue.h"
+
+namespace kernel
+{
+
+struct folio;
+struct inode;
+
+enum class bio_op : std::uint8_t { READ, WRITE };
+
+struct bio {
+	bio_op op;
+	folio *bi_folio;
+	std::size_t offset;		/* bytes within the folio */
+	std::size_t len;		/* bytes; a multiple of the block size */
+	std::vector<std::uint64_t> blocks;	/* one per block of the range; BLOCK_HOLE reads zeros */
+	inode *owner;
+	loff_t pos;			/* file position of `offset`, for the observer */
+	int status = 0;			/* 0 or -EIO */
+	void (*end_io)(bio *) = nullptr;	/* in the completion task; frees the bio */
+	void *private_data = nullptr;
+};
+
+struct block_device {
+	unsigned block_size;
+	interleaf::Spinlock queue_lock;
+	std::vector<bio *> in_flight;		/* queue_lock */
+	interleaf::WaitQueue work{"I/O requests"};
+	std::vector<const unsigned char *> data;	/* per block, as far as written; null is zeros */
+	std::vector<unsigned char *> own;	/* those of them that were written in this run */
+
+	explicit block_device(const geometry &geo);
+};
+
+void submit_bio(bio *request);
+/* Body of the completion task: takes any request in flight, transfers, ends it. Never returns. */
+[[noreturn]] void io_completions();
+
+/* For set-up, oracle and reports, no points. `to` gets block_size bytes. */
+void disk_peek(const block_device *bdev, std::uint64_t block, void *to);
+/* `bytes` must live as long as the World (the base image) or be in the arena. */
+void disk_poke(block_device *bdev, std::uint64_t block, const unsigned char *bytes);
+
+} // namespace kernel

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// inode, address_space and super_block: construction, locks, i_size, write access, nr_thps
+// (fs/inode.c, include/linux/fs.h, include/linux/pagemap.h of 6.12).
+//
+// Left out: inode hashing and eviction while a run goes on, i_version, time stamps, quota,
+// security hooks. Seqcounts around i_size exist on 32-bit machines only.
+#include "engine/kernel/fs.h"
+
+#include <utility>
+
+#include "engine/kernel/bug.h"
+#include "engine/kernel/machine.h"
+#include "scheduler/frame.h"
+
+namespace kernel {
+
+namespace {
+
+constexpr interleaf::LockClass i_rwsem_class{ "i_rwsem" };
+constexpr interleaf::LockClass i_lock_class{ "i_lock" };
+constexpr interleaf::LockClass invalidate_lock_class{ "invalidate_lock" };
+constexpr interleaf::LockClass i_mmap_rwsem_class{ "i_mmap_rwsem" };
+constexpr interleaf::LockClass block_lock_class{ "i_data_sem" };
+constexpr interleaf::LockClass alloc_lock_class{ "alloc_lock" };
+
+} // namespace
+
+address_space::address_space(inode *owner)
+	: host(owner), invalidate_lock(invalidate_lock_class), i_mmap_rwsem(i_mmap_rwsem_class)
+{
+}
+
+inode::inode(super_block *sb, std::string file_name, unsigned ino)
+	: name(std::move(file_name)), i_ino(ino), i_sb(sb), i_rwsem(i_rwsem_class),
+	  i_lock(i_lock_class), i_data(this), block_lock(block_lock_class)
+{
+}
+
+super_block::super_block() : alloc_lock(alloc_lock_class) {}
+
+inode *find_inode(std::string_view name)
+{
+	for (inode *node : this_machine().sb->inodes) {
+		if (node->name == name)
+			return node;
+	}
+	return nullptr;
+}
+
+inode *create_inode(std::string_view name)
+{
+	machine &m = this_machine();
+	auto *node =
+		new inode(m.sb, std::string(name), static_cast<unsigned>(m.sb->inodes.size()) + 1);
+	if (m.fs->large_folios)
+		node->i_data.flags.poke(AS_LARGE_FOLIO_SUPPORT, true);
+	simple_fs_init_inode(node);
+	m.sb->inodes.push_back(node);
+	return node;
+}
+
+/* Pairs with the release in i_size_write: who sees the size sees what was initialised up to it. */
+loff_t i_size_read(const inode *node, std::source_location where)
+{
+	return node->i_size.load_acquire(where);
+}
+
+void i_size_write(inode *node, loff_t size, std::source_location where)
+{
+	node->i_size.store_release(size, where);
+	this_machine().watcher->size_changed(*node, size);
+}
+
+void inode_lock(inode *node, std::source_location where)
+{
+	node->i_rwsem.down_write(where);
+}
+
+void inode_unlock(inode *node, std::source_location where)
+{
+	node->i_rwsem.up_write(where);
+}
+
+void inode_lock_shared(inode *node, std::source_location where)
+{
+	node->i_rwsem.down_read(where);
+}
+
+void inode_unlock_shared(inode *node, std::source_location where)
+{
+	node->i_rwsem.up_read(where);
+}
+
+void filemap_invalidate_lock(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_invalidate_lock);
+	mapping->invalidate_lock.down_write(where);
+}
+
+void filemap_invalidate_unlock(address_space *mapping, std::source_location where)
+{
+	mapping->invalidate_lock.up_write(where);
+}
+
+void filemap_invalidate_lock_shared(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_invalidate_lock_shared);
+	mapping->invalidate_lock.down_read(where);
+}
+
+void filemap_invalidate_unlock_shared(address_space *mapping, std::source_location where)
+{
+	mapping->invalidate_lock.up_read(where);
+}
+
+void i_mmap_lock_read(address_space *mapping, std::source_location where)
+{
+	mapping->i_mmap_rwsem.down_read(where);
+}
+
+void i_mmap_unlock_read(address_space *mapping, std::source_location where)
+{
+	mapping->i_mmap_rwsem.up_read(where);
+}
+
+void i_mmap_lock_write(address_space *mapping, std::source_location where)
+{
+	mapping->i_mmap_rwsem.down_write(where);
+}
+
+void i_mmap_unlock_write(address_space *mapping, std::source_location where)
+{
+	mapping->i_mmap_rwsem.up_write(where);
+}
+
+/* Set before the inode is visible and never changed: no point. */
+bool mapping_large_folio_support(const address_space *mapping)
+{
+	return mapping->flags.peek(AS_LARGE_FOLIO_SUPPORT);
+}
+
+int filemap_nr_thps(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_nr_thps);
+	return mapping->nr_thps.read(where);
+}
+
+/* Mappings that can write to large folios do not count them: nobody has to purge them. */
+void filemap_nr_thps_inc(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_nr_thps_inc);
+	if (!mapping_large_folio_support(mapping))
+		mapping->nr_thps.inc(where);
+}
+
+void filemap_nr_thps_dec(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_nr_thps_dec);
+	if (mapping_large_folio_support(mapping))
+		return;
+	mapping->nr_thps.dec(where);
+	BUG_ON(mapping->nr_thps.peek() < 0); /* of ours: Linux would not notice */
+}
+
+/* 0 or -ETXTBSY. A successful get is fully ordered, which do_dentry_open relies on. */
+int get_write_access(inode *node, std::source_location where)
+{
+	FRAME(get_write_access);
+	return node->i_writecount.inc_unless_negative(where) ? 0 : -ETXTBSY;
+}
+
+void put_write_access(inode *node, std::source_location where)
+{
+	FRAME(put_write_access);
+	node->i_writecount.dec(where);
+}
+
+bool inode_is_open_for_write(const inode *node, std::source_location where)
+{
+	FRAME(inode_is_open_for_write);
+	return node->i_writecount.read(where) > 0;
+}
+
+} // namespace kernel

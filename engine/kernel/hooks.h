@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the port tells whoever judges a run (the oracle). The port never asks and never depends on
+// the answers. Calls happen at the instant of the change, inside the task that makes it, and make
+// no points. All positions and lengths are bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernel/config.h"
+
+namespace kernel
+{
+
+struct folio;
+struct inode;
+
+class observer
+{
+public:
+	virtual ~observer() = default;
+
+	/*
+	 * A write to a file by a user: begin when the call starts, then each piece as it reaches
+	 * the cache (or a mapped page), end when the user is told (acknowledged bytes from `pos`;
+	 * 0 or less: it failed). A store through a mapping is begin, piece, end at once.
+	 * Returns a handle for the later calls.
+	 */
+	virtual unsigned write_begin(inode &node, loff_t pos, const void *data, std::size_t len) = 0;
+	virtual void write_end(unsigned write, long acknowledged) = 0;
+	/* The same for a read: begin, then end with what the user got. */
+	virtual unsigned read_begin(inode &node, loff_t pos, std::size_t len) = 0;
+	virtual void read_end(unsigned read, const void *data, long got) = 0;
+
+	/* The user asked for these bytes to go: truncate (len < 0: to infinity), hole punch. */
+	virtual void logical_discard(inode &node, loff_t pos, loff_t len) = 0;
+	/* i_size changed. */
+	virtual void size_changed(inode &node, loff_t size) = 0;
+
+	/* PG_dirty of this folio was cleared without writeback (folio_cancel_dirty). */
+	virtual void dirty_cancelled(folio &f) = 0;
+	/*
+	 * The folio has just left the page cache (its slots are erased or replaced); its contents
+	 * and index are still there. `replacement` is what took its place, or null.
+	 */
+	virtual void folio_removed(inode &node, folio &f, folio *replacement) = 0;
+	/* A block of the disk has changed. */
+	virtual void block_written(inode &node, loff_t pos, std::size_t len) = 0;
+	/* Writeback of these bytes failed and the error was recorded in the mapping. */
+	virtual void write_error(inode &node, loff_t pos, std::size_t len) = 0;
+	/* fsync or the like returned 0 for this inode. */
+	virtual void sync_promised(inode &node) = 0;
+};
+
+} // namespace kernel

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Boot: builds the machine of a World and the tasks that every machine has.
+#include "engine/kernel/machine.h"
+
+#include <bit>
+
+#include "engine/kernel/block.h"
+#include "engine/kernel/folio.h"
+#include "engine/kernel/fs.h"
+#include "engine/kernel/khugepaged.h"
+#include "engine/kernel/writeback.h"
+#include "scheduler/check.h"
+
+namespace kernel {
+
+namespace {
+
+constexpr interleaf::LockClass khugepaged_mm_lock_class{ "khugepaged_mm_lock" };
+
+/* For machines that nobody judges. */
+class null_observer final : public observer {
+public:
+	unsigned write_begin(inode &, loff_t, const void *, std::size_t) override { return 0; }
+	void write_end(unsigned, long) override {}
+	unsigned read_begin(inode &, loff_t, std::size_t) override { return 0; }
+	void read_end(unsigned, const void *, long) override {}
+	void logical_discard(inode &, loff_t, loff_t) override {}
+	void size_changed(inode &, loff_t) override {}
+	void dirty_cancelled(folio &) override {}
+	void folio_removed(inode &, folio &, folio *) override {}
+	void block_written(inode &, loff_t, std::size_t) override {}
+	void write_error(inode &, loff_t, std::size_t) override {}
+	void sync_promised(inode &) override {}
+};
+
+} // namespace
+
+machine::machine() : khugepaged_mm_lock(khugepaged_mm_lock_class) {}
+
+machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &config)
+{
+	CHECK(config.fs != nullptr);
+	CHECK(std::has_single_bit(config.geo.page_size));
+	CHECK(std::has_single_bit(config.geo.hpage_pages) && config.geo.hpage_pages >= 2);
+
+	auto *m = new machine;
+	m->geo = config.geo;
+	m->fs = config.fs;
+	m->patches = config.patches;
+	m->watcher = config.watcher != nullptr ? config.watcher : new null_observer;
+	m->faults_left = config.faults_max;
+	/* What follows asks this_machine() for its geometry. */
+	scheduler.set_root(m);
+	lru_init(*m);
+	m->sb = new super_block;
+	m->sb->s_bdev = new block_device(m->geo);
+
+	scheduler.spawn(
+		"kworker/io", [](void *) { io_completions(); }, nullptr, true);
+	scheduler.spawn(
+		"rcu_gp",
+		[](void *argument) { static_cast<machine *>(argument)->rcu.grace_periods(); }, m,
+		true);
+	return m;
+}
+
+void spawn_flusher(interleaf::Scheduler &scheduler)
+{
+	scheduler.spawn(
+		"flusher", [](void *) { wb_workfn(); }, nullptr, true);
+}
+
+void spawn_khugepaged(interleaf::Scheduler &scheduler)
+{
+	scheduler.spawn(
+		"khugepaged", [](void *) { khugepaged(); }, nullptr, true);
+}
+
+machine &this_machine()
+{
+	return *static_cast<machine *>(interleaf::Scheduler::instance()->root());
+}
+
+unsigned page_shift()
+{
+	return static_cast<unsigned>(std::countr_zero(page_size()));
+}
+
+unsigned hpage_order()
+{
+	return static_cast<unsigned>(std::countr_zero(hpage_pages()));
+}
+
+bool should_fail(const char *kind)
+{
+	machine &m = this_machine();
+	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
+	if (m.faults_left == 0 || scheduler == nullptr)
+		return false;
+	if (scheduler->choose(kind, 2) == 0)
+		return false;
+	--m.faults_left;
+	return true;
+}
+
+} // namespace kernel

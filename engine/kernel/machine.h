@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One simulated machine: everything that is global in a kernel. It is the root object of a World,
+// in its arena; there is no other mutable state in the port.
+#pragma once
+
+#include <vector>
+
+#include "engine/kernel/config.h"
+#include "engine/kernel/hooks.h"
+#include "engine/kernel/patch.h"
+#include "scheduler/sync/atomic.h"
+#include "scheduler/sync/rcu.h"
+#include "scheduler/sync/shared.h"
+#include "scheduler/sync/spinlock.h"
+#include "scheduler/sync/wait_queue.h"
+
+namespace kernel
+{
+
+struct block_device;
+struct file;
+struct inode;
+struct lru_state;
+struct mm_struct;
+struct super_block;
+
+/* Node and VM statistics that ported code keeps; for invariants at the end of a run. */
+struct vm_statistics {
+	interleaf::Atomic<long> nr_file_pages;
+	interleaf::Atomic<long> nr_file_dirty;
+	interleaf::Atomic<long> nr_writeback;
+	interleaf::Atomic<long> nr_file_thps;
+	interleaf::Atomic<long> nr_file_mapped;
+};
+/* Per-CPU counters in Linux, which nobody's control flow looks at: no point. */
+inline void vm_stat_add(interleaf::Atomic<long> &counter, long delta)
+{
+	counter.poke(counter.peek() + delta);
+}
+
+struct machine {
+	geometry geo;
+	const struct persona *fs = nullptr;
+	patch_set patches = 0;
+	observer *watcher = nullptr;	/* never null while tasks run */
+
+	interleaf::Rcu rcu;
+	vm_statistics stat;
+	lru_state *lru = nullptr;	/* swap.cc */
+	super_block *sb = nullptr;	/* the one filesystem */
+	interleaf::Spinlock khugepaged_mm_lock;
+	std::vector<mm_struct *> khugepaged_mms;	/* khugepaged_mm_lock; registered mms */
+	mm_struct *khugepaged_scanning = nullptr;	/* khugepaged_mm_lock; it looks at this one */
+	interleaf::WaitQueue khugepaged_wait{"khugepaged_wait"};
+	unsigned folio_numbers = 0;	/* folios created so far, for reports */
+	unsigned faults_left = 0;
+
+	machine();
+};
+
+struct machine_config {
+	geometry geo;
+	const struct persona *fs;
+	patch_set patches;
+	observer *watcher;		/* null: nobody watches */
+	unsigned faults_max = 0;	/* injected failures per run */
+};
+/* Makes the machine of the World that is being set up: LRU, super block, disk, and the tasks every
+ * machine has (I/O completion "kworker/io", RCU "rcu_gp"), as daemons. */
+machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &config);
+/* Daemons a scenario asks for. */
+void spawn_flusher(interleaf::Scheduler &scheduler);
+void spawn_khugepaged(interleaf::Scheduler &scheduler);
+
+/* The machine of the running (or set-up) World. Requires: there is one. */
+machine &this_machine();
+
+inline unsigned page_size() { return this_machine().geo.page_size; }
+inline unsigned hpage_pages() { return this_machine().geo.hpage_pages; }
+unsigned page_shift();
+unsigned hpage_order();		/* HPAGE_PMD_ORDER */
+
+inline interleaf::Rcu &rcu() { return this_machine().rcu; }
+inline void rcu_read_lock(std::source_location where = std::source_location::current())
+{
+	rcu().read_lock(where);
+}
+inline void rcu_read_unlock(std::source_location where = std::source_location::current())
+{
+	rcu().read_unlock(where);
+}
+
+/* A failure that a run may inject: 0 is "works". Counts against the scenario's fault budget. */
+bool should_fail(const char *kind);
+
+} // namespace kernel

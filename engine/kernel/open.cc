@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Opening and truncating files (fs/open.c, fs/attr.c and the end of fs/namei.c of 6.12).
+//
+// Left out: path walk and permissions, leases, O_PATH, O_APPEND and direct I/O (such an open fails
+// with EINVAL), i_readcount, time stamps.
+//
+// Locks: do_dentry_open takes invalidate_lock alone; truncation takes i_rwsem, and the filesystem
+// takes invalidate_lock below it.
+#include <fcntl.h>
+
+#include "engine/kernel/fs.h"
+#include "engine/kernel/machine.h"
+#include "engine/kernel/mm.h"
+#include "engine/kernel/pagemap.h"
+#include "engine/kernel/writeback.h"
+#include "scheduler/frame.h"
+
+namespace kernel {
+
+/*
+ * Changes the size through the filesystem. Requires: i_rwsem held for write. May sleep.
+ * 0 or what the filesystem answers.
+ */
+int notify_change_size(inode *node, loff_t size)
+{
+	FRAME(notify_change);
+
+	if (size < node->i_size.peek())
+		this_machine().watcher->logical_discard(*node, size, -1);
+	return node->i_op->setattr_size(node, size);
+}
+
+/* -EINVAL for a negative size. May sleep: takes i_rwsem. */
+static int do_truncate(inode *node, loff_t size)
+{
+	FRAME(do_truncate);
+
+	if (size < 0)
+		return -EINVAL;
+	inode_lock(node);
+	const int error = notify_change_size(node, size);
+	inode_unlock(node);
+	return error;
+}
+
+/*
+ * truncate(2) by path: counts as a writer while it lasts, yet passes no do_dentry_open and so
+ * purges no huge pages. May sleep. -EINVAL, -ETXTBSY or the filesystem's error.
+ */
+int vfs_truncate(inode *node, loff_t size)
+{
+	FRAME(vfs_truncate);
+
+	if (!node->regular)
+		return -EINVAL;
+	int error = get_write_access(node);
+	if (error != 0)
+		return error;
+	error = do_truncate(node, size);
+	put_write_access(node);
+	return error;
+}
+
+/* ftruncate(2). May sleep. -EINVAL if the file is not open for write. */
+int do_ftruncate(file *f, loff_t size)
+{
+	FRAME(do_sys_ftruncate);
+
+	if (size < 0 || !f->f_inode->regular || (f->f_mode & FMODE_WRITE) == 0)
+		return -EINVAL;
+	return do_truncate(f->f_inode, size);
+}
+
+/* O_TRUNC of a file that is open already; it needs write access of its own, also if O_RDONLY. */
+static int handle_truncate(inode *node)
+{
+	FRAME(handle_truncate);
+
+	const int error = get_write_access(node);
+	if (error != 0)
+		return error;
+	const int truncated = do_truncate(node, 0);
+	put_write_access(node);
+	return truncated;
+}
+
+/*
+ * The page cache cannot write to huge pages of a filesystem without large folios, so the first
+ * writer throws the whole cache of the file away. May sleep. 0 or an error of the flush, if a
+ * patch put one here.
+ *
+ * invalidate_lock keeps out other purges and whoever fills the cache, not write(2). The caller's
+ * reading of nr_thps may be old by now, and nobody looks again.
+ */
+static int purge_huge_pages(address_space *mapping)
+{
+	int error = 0;
+
+	if (patched(Patch::kOpenFlushBeforePurge)) {
+		error = filemap_write_and_wait(mapping);
+		if (error != 0)
+			return error;
+	}
+	filemap_invalidate_lock(mapping);
+	if (patched(Patch::kOpenFlushUnderLock))
+		error = filemap_write_and_wait(mapping);
+	if (error == 0) {
+		/* Private copies stay: they are not the file's. */
+		unmap_mapping_range(mapping, 0, 0, false);
+		truncate_inode_pages(mapping, 0);
+	}
+	filemap_invalidate_unlock(mapping);
+	return error;
+}
+
+/*
+ * Makes *f, whose f_flags and access mode are set, a file of this inode. May sleep. -ETXTBSY,
+ * -EINVAL or the filesystem's error. On failure the caller disposes of f through fput(), which
+ * drops what FMODE_OPENED and FMODE_WRITER say is held.
+ *
+ * Protocol against collapse_file, both sides fully ordered; at least one sees the other:
+ *   opener                              collapser
+ *     a. i_writecount++                   1. nr_thps++
+ *     b. (the atomic is the fence)        2. smp_mb()
+ *     c. nr_thps != 0: purge              3. i_writecount > 0: nr_thps--, give up
+ */
+int do_dentry_open(file *f, inode *node)
+{
+	FRAME(do_dentry_open);
+	int error;
+
+	f->f_inode = node;
+	f->f_mapping = node->i_mapping;
+	f->f_wb_err.poke(errseq_sample(f->f_mapping->wb_err)); /* nobody else has f yet */
+
+	if ((f->f_mode & FMODE_WRITE) != 0) {
+		error = get_write_access(node);
+		if (error != 0)
+			return error;
+		f->f_mode |= FMODE_WRITER;
+	}
+	f->f_op = node->i_fop;
+	if (f->f_op->open != nullptr) {
+		error = f->f_op->open(node, f);
+		if (error != 0) {
+			f->f_op = nullptr;
+			if ((f->f_mode & FMODE_WRITER) != 0) {
+				put_write_access(node);
+				f->f_mode &= ~FMODE_WRITER;
+			}
+			return error;
+		}
+	}
+	f->f_mode |= FMODE_OPENED;
+	f->f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
+	f->f_ra = file_ra_state{ .ra_pages = this_machine().geo.ra_pages };
+	if ((f->f_flags & (O_DIRECT | O_APPEND)) != 0)
+		return -EINVAL;
+
+	if ((f->f_mode & FMODE_WRITE) != 0 && filemap_nr_thps(node->i_mapping) != 0)
+		return purge_huge_pages(node->i_mapping);
+	return 0;
+}
+
+/* open(2) from where the inode is known. May sleep. A file with one reference, or ERR_PTR. */
+file *do_open(inode *node, int flags)
+{
+	FRAME(do_open);
+	auto *f = new file;
+
+	f->f_flags = flags;
+	/* O_RDONLY, O_WRONLY, O_RDWR are 0, 1, 2: one more has the bits of FMODE_*. */
+	f->f_mode = static_cast<unsigned>((flags & O_ACCMODE) + 1) & (FMODE_READ | FMODE_WRITE);
+	int error = do_dentry_open(f, node);
+	if (error == 0 && (flags & O_TRUNC) != 0 && node->regular)
+		error = handle_truncate(node);
+	if (error != 0) {
+		fput(f);
+		return ERR_PTR<file>(error);
+	}
+	return f;
+}
+
+} // namespace kernel

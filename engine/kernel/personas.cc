@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The personas: filesystems of 6.12 with default mount options and 4 KiB blocks.
+#include <array>
+
+#include "engine/kernel/config.h"
+
+namespace kernel {
+
+namespace {
+
+constexpr std::array<persona, 4> kPersonas = { {
+	{
+		.name = "generic",
+		.large_folios = false,
+		.has_private = false,
+		.writes_take_i_rwsem = true,
+		.mkwrite_takes_invalidate_lock = false,
+		.truncate_takes_invalidate_lock = false,
+		.hole_reads_zero = true,
+		.delayed_allocation = false,
+	},
+	{
+		.name = "ext4",
+		.large_folios = false,
+		.has_private = true,
+		.writes_take_i_rwsem = true,
+		.mkwrite_takes_invalidate_lock = true,
+		.truncate_takes_invalidate_lock = true,
+		.hole_reads_zero = true,
+		.delayed_allocation = true,
+	},
+	/* Has a lock of its own, per inode, where others take invalidate_lock. */
+	{
+		.name = "btrfs",
+		.large_folios = false,
+		.has_private = true,
+		.writes_take_i_rwsem = true,
+		.mkwrite_takes_invalidate_lock = false,
+		.truncate_takes_invalidate_lock = false,
+		.hole_reads_zero = true,
+		.delayed_allocation = true,
+	},
+	/* Blocks are as large as pages: iomap attaches no private data. */
+	{
+		.name = "xfs",
+		.large_folios = true,
+		.has_private = false,
+		.writes_take_i_rwsem = true,
+		.mkwrite_takes_invalidate_lock = true,
+		.truncate_takes_invalidate_lock = true,
+		.hole_reads_zero = true,
+		.delayed_allocation = true,
+	},
+} };
+
+} // namespace
+
+unsigned persona_count()
+{
+	return kPersonas.size();
+}
+
+const persona &persona_at(unsigned index)
+{
+	return kPersonas[index];
+}
+
+const persona *find_persona(std::string_view name)
+{
+	for (const persona &candidate : kPersonas) {
+		if (candidate.name == name)
+			return &candidate;
+	}
+	return nullptr;
+}
+
+} // namespace kernel

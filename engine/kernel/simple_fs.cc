@@ -1,0 +1,905 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The filesystem behind the personas. A block map per file, delayed allocation, private data,
+// buffered I/O with a request per folio, size changes; one body of code for all, with the calls in
+// the order in which ext4, XFS, btrfs and ext2 ("generic") of 6.12 make them, under their names.
+//
+// Left out: journals, metadata and their reservations, direct I/O, fallocate, reflinks and
+// copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; XFS
+// reserves blocks with the folio locked instead of before; blocks that were reserved stay so when
+// an invalidated folio forgets its dirt. A folio is read whole: it is uptodate or not, its blocks
+// are not tracked one by one. Buffers are dirty when PG_dirty is, so private data has no state.
+//
+// Lock order: i_rwsem -> invalidate_lock -> folio lock -> block_lock -> alloc_lock.
+#include "engine/kernel/simple_fs.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "engine/kernel/block.h"
+#include "engine/kernel/bug.h"
+#include "engine/kernel/folio.h"
+#include "engine/kernel/fs.h"
+#include "engine/kernel/machine.h"
+#include "engine/kernel/pagemap.h"
+#include "engine/kernel/writeback.h"
+#include "scheduler/frame.h"
+#include "scheduler/sync/completion.h"
+
+namespace kernel
+{
+
+namespace
+{
+
+using interleaf::Frame;
+using interleaf::Function;
+
+/* What the functions below are called in each filesystem. */
+struct function_names {
+	Function read_folio;
+	Function readahead;
+	Function writepages;
+	Function writepage;
+	Function write_begin;
+	Function write_end;
+	Function release_folio;
+	Function map_blocks;
+	Function reserve_blocks;
+	Function end_read;
+	Function end_write;
+	Function zero_eof_block;
+	Function free_blocks;
+	Function read_iter;
+	Function write_iter;
+	Function buffered_write;
+	Function fsync;
+};
+
+struct filesystem {
+	address_space_operations a_ops;	/* first: mapping->a_ops leads here */
+	std::string_view persona_name;
+	inode_operations inode_ops;
+	file_operations file_ops;
+	bool buffer_heads;		/* dirt goes through buffers, and before PG_uptodate */
+	bool writeback_before_map;	/* PG_writeback is set before blocks are looked up */
+	bool zeroes_eof_block;		/* before a write or truncate that leaves a gap behind it */
+	bool stable_writes;
+	function_names names;
+};
+
+static_assert(std::is_standard_layout_v<filesystem>);
+
+const filesystem &filesystem_of(const address_space *mapping)
+{
+	return *reinterpret_cast<const filesystem *>(mapping->a_ops);
+}
+
+loff_t folio_pos(const folio *f)
+{
+	return static_cast<loff_t>(f->index.load() * page_size());
+}
+
+std::uint64_t block_size()
+{
+	return this_machine().geo.block_size;
+}
+
+/* The blocks that bytes [pos, pos + len) lie in: first, and behind the last. */
+struct block_range {
+	std::uint64_t first;
+	std::uint64_t end;
+};
+
+block_range blocks_of(loff_t pos, std::size_t len)
+{
+	const auto start = static_cast<std::uint64_t>(pos);
+	return { start / block_size(), (start + len + block_size() - 1) / block_size() };
+}
+
+bool is_on_disk(std::uint64_t block)
+{
+	return block != BLOCK_HOLE && block != BLOCK_DELAYED;
+}
+
+std::uint64_t mapped_block(const inode *node, std::uint64_t index)
+{
+	return index < node->blocks.size() ? node->blocks[index] : BLOCK_HOLE;
+}
+
+/* ---- the block map ---- */
+
+/* Where the blocks of the range are. Sleeps for block_lock. */
+std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
+{
+	const Frame frame(filesystem_of(node->i_mapping).names.map_blocks);
+	std::vector<std::uint64_t> blocks;
+	blocks.reserve(range.end - range.first);
+	node->block_lock.down_read();
+	for (std::uint64_t i = range.first; i < range.end; i++)
+		blocks.push_back(mapped_block(node, i));
+	node->block_lock.up_read();
+	return blocks;
+}
+
+/* The next free block, or BLOCK_HOLE if the disk is full. */
+std::uint64_t allocate_block(super_block *sb)
+{
+	std::uint64_t block = BLOCK_HOLE;
+	sb->alloc_lock.lock();
+	if (sb->next_block < this_machine().geo.disk_blocks)
+		block = sb->next_block++;
+	sb->alloc_lock.unlock();
+	return block;
+}
+
+/*
+ * Gives all blocks of the range a place: allocated, or at least reserved if `delay`. Looks with
+ * the lock shared first, since most often there is nothing to do. *blocks becomes where they are.
+ * May sleep. 0, -ENOSPC.
+ */
+int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std::uint64_t> *blocks)
+{
+	const function_names &names = filesystem_of(node->i_mapping).names;
+	const Frame frame(delay ? names.reserve_blocks : names.map_blocks);
+	const auto lacks = [node, delay](std::uint64_t i) {
+		const std::uint64_t block = mapped_block(node, i);
+		return delay ? block == BLOCK_HOLE : !is_on_disk(block);
+	};
+	bool any = false;
+	blocks->clear();
+	node->block_lock.down_read();
+	for (std::uint64_t i = range.first; i < range.end; i++) {
+		any = any || lacks(i);
+		blocks->push_back(mapped_block(node, i));
+	}
+	node->block_lock.up_read();
+	if (!any)
+		return 0;
+
+	int error = 0;
+	blocks->clear();
+	node->block_lock.down_write();
+	if (node->blocks.size() < range.end)
+		node->blocks.resize(range.end, BLOCK_HOLE);
+	for (std::uint64_t i = range.first; i < range.end && error == 0; i++) {
+		if (lacks(i)) {
+			const std::uint64_t block =
+				delay ? BLOCK_DELAYED : allocate_block(node->i_sb);
+			if (block == BLOCK_HOLE)
+				error = -ENOSPC;
+			else
+				node->blocks[i] = block;
+		}
+		blocks->push_back(node->blocks[i]);
+	}
+	node->block_lock.up_write();
+	return error;
+}
+
+/* Frees all blocks beyond `size` and makes it the size on disk. Sleeps for block_lock. */
+void free_blocks(inode *node, loff_t size)
+{
+	const Frame frame(filesystem_of(node->i_mapping).names.free_blocks);
+	const std::uint64_t keep = blocks_of(0, static_cast<std::size_t>(size)).end;
+	node->block_lock.down_write();
+	if (node->blocks.size() > keep)
+		node->blocks.resize(keep);
+	node->i_disksize.store(size);
+	node->block_lock.up_write();
+}
+
+void set_disksize(inode *node, loff_t size)
+{
+	node->block_lock.down_write();
+	node->i_disksize.store(size);
+	node->block_lock.up_write();
+}
+
+/* ---- private data ---- */
+
+/* Buffers have no state of their own here (see above), so that they are there is all there is. */
+void *const kBuffers = reinterpret_cast<void *>(1);
+
+/* Folio lock held. */
+void create_buffers(folio *f)
+{
+	if (this_machine().fs->has_private && !folio_test_private(f))
+		folio_attach_private(f, kBuffers);
+}
+
+/* Folio lock held: buffers that are busy with writeback or dirty stay. */
+bool simple_release_folio(folio *f, gfp_t)
+{
+	const Frame frame(filesystem_of(f->mapping.peek()).names.release_folio);
+	if (folio_test_writeback(f) || folio_test_dirty(f))
+		return false;
+	if (folio_test_private(f))
+		folio_detach_private(f);
+	return true;
+}
+
+/* ext4: the buffers of the range are discarded, dirty or not; all of them with the whole folio. */
+void ext4_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
+{
+	FRAME(ext4_invalidate_folio);
+	BUG_ON(!f->lock.peek_locked());
+	if (offset == 0 && len == folio_size(f) && folio_test_private(f))
+		folio_detach_private(f);
+}
+
+/* btrfs: waits for writeback itself, for callers that did not. */
+void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
+{
+	FRAME(btrfs_invalidate_folio);
+	folio_wait_writeback(f);
+	if (offset != 0) {
+		simple_release_folio(f, 0);
+		return;
+	}
+	if (len == folio_size(f) && folio_test_private(f))
+		folio_detach_private(f);
+}
+
+/* ext4: who makes a folio dirty holds its lock or a mapping of it that is dirty already. */
+bool ext4_dirty_folio(address_space *mapping, folio *f)
+{
+	FRAME(ext4_dirty_folio);
+	VM_WARN_ON_ONCE(!f->lock.peek_locked() && !f->flags.peek(PG_dirty));
+	return filemap_dirty_folio(mapping, f);
+}
+
+/* ---- reading ---- */
+
+void end_read(bio *request)
+{
+	folio *f = request->bi_folio;
+	const Frame frame(filesystem_of(request->owner->i_mapping).names.end_read);
+	const bool success = request->status == 0;
+	delete request;
+	folio_end_read(f, success);
+}
+
+/* A read that its submitter waits for, with the folio lock kept. */
+struct sync_read {
+	interleaf::Completion done{"block read"};
+	int status = 0;
+};
+
+void end_sync_read(bio *request)
+{
+	auto *waiter = static_cast<sync_read *>(request->private_data);
+	waiter->status = request->status;
+	delete request;
+	waiter->done.complete();
+}
+
+/* A request to read the whole folio, or null if there is nothing on the disk to read. */
+bio *read_request(inode *node, folio *f)
+{
+	const loff_t pos = folio_pos(f);
+	std::vector<std::uint64_t> blocks = map_blocks(node, blocks_of(pos, folio_size(f)));
+	if (std::none_of(blocks.begin(), blocks.end(), is_on_disk))
+		return nullptr;
+	return new bio{ .op = bio_op::READ,
+			.bi_folio = f,
+			.offset = 0,
+			.len = folio_size(f),
+			.blocks = std::move(blocks),
+			.owner = node,
+			.pos = pos };
+}
+
+/* Starts to fill a locked folio. Its lock passes on to the completion, unless it is all hole. */
+void start_read(folio *f)
+{
+	inode *node = f->mapping.load()->host;
+	bio *request = read_request(node, f);
+	if (request == nullptr) {
+		folio_zero_contents(f, 0, folio_size(f));
+		folio_end_read(f, true);
+		return;
+	}
+	request->end_io = end_read;
+	f->lock.disown();
+	submit_bio(request);
+}
+
+/* Fills a locked folio and keeps the lock. Sleeps. 0, -EIO. PG_uptodate is the caller's. */
+int read_and_wait(inode *node, folio *f)
+{
+	bio *request = read_request(node, f);
+	if (request == nullptr) {
+		folio_zero_contents(f, 0, folio_size(f));
+		return 0;
+	}
+	sync_read waiter;
+	request->end_io = end_sync_read;
+	request->private_data = &waiter;
+	submit_bio(request);
+	waiter.done.wait();
+	return waiter.status;
+}
+
+int simple_read_folio(file *, folio *f)
+{
+	const Frame frame(filesystem_of(f->mapping.load()).names.read_folio);
+	start_read(f);
+	return 0;
+}
+
+void simple_readahead(readahead_control *ractl)
+{
+	const Frame frame(filesystem_of(ractl->mapping).names.readahead);
+	while (folio *f = readahead_folio(ractl))
+		start_read(f);
+}
+
+/* ---- writeback ---- */
+
+/* In the completion task. The new end of the file is on disk once what lies before it is. */
+void end_write(bio *request)
+{
+	inode *node = request->owner;
+	folio *f = request->bi_folio;
+	const Frame frame(filesystem_of(node->i_mapping).names.end_write);
+	if (request->status != 0) {
+		mapping_set_error(node->i_mapping, request->status);
+		this_machine().watcher->write_error(*node, request->pos, request->len);
+	} else {
+		const loff_t end = request->pos + static_cast<loff_t>(request->len);
+		if (end > node->i_disksize.read_once()) {
+			node->block_lock.down_write();
+			const loff_t new_end = std::min(end, i_size_read(node));
+			if (new_end > node->i_disksize.load())
+				node->i_disksize.store(new_end);
+			node->block_lock.up_write();
+		}
+	}
+	delete request;
+	folio_end_writeback(f);
+}
+
+/* The folio comes locked with PG_dirty taken away, and goes unlocked. May sleep. 0, -ENOSPC. */
+int simple_writepage(folio *f, writeback_control *, void *)
+{
+	address_space *mapping = f->mapping.load();
+	inode *node = mapping->host;
+	const filesystem &fs = filesystem_of(mapping);
+	const Frame frame(fs.names.writepage);
+	const loff_t pos = folio_pos(f);
+	const loff_t size = i_size_read(node);
+
+	/* Truncate is about to take it away. */
+	if (pos >= size) {
+		folio_unlock(f);
+		return 0;
+	}
+	/* What a mapping stored beyond the end must not reach the disk. */
+	const std::size_t used = std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
+	if (used < folio_size(f))
+		folio_zero_contents(f, used, folio_size(f) - used);
+
+	const block_range range = blocks_of(pos, used);
+	const std::size_t len = (range.end - range.first) * block_size();
+	if (fs.writeback_before_map)
+		folio_start_writeback(f);
+	std::vector<std::uint64_t> blocks;
+	const int error = allocate_blocks(node, range, false, &blocks);
+	if (!fs.writeback_before_map)
+		folio_start_writeback(f);
+	if (error != 0) {
+		mapping_set_error(mapping, error);
+		this_machine().watcher->write_error(*node, pos, len);
+		folio_unlock(f);
+		folio_end_writeback(f);
+		return error;
+	}
+	auto *request = new bio{ .op = bio_op::WRITE,
+				 .bi_folio = f,
+				 .offset = 0,
+				 .len = len,
+				 .blocks = std::move(blocks),
+				 .owner = node,
+				 .pos = pos,
+				 .end_io = end_write };
+	folio_unlock(f);
+	submit_bio(request);
+	return 0;
+}
+
+int simple_writepages(address_space *mapping, writeback_control *wbc)
+{
+	const Frame frame(filesystem_of(mapping).names.writepages);
+	return write_cache_pages(mapping, wbc, simple_writepage, nullptr);
+}
+
+/* ---- buffered writes ---- */
+
+/*
+ * Gives back the locked folio at pos, with the bytes around the write in place if it was not
+ * uptodate. `len` may reach beyond the folio. Sleeps. 0, -ENOMEM, -ENOSPC, -EIO.
+ */
+int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len, folio **foliop, void **)
+{
+	const Frame frame(filesystem_of(mapping).names.write_begin);
+	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(pos) / page_size(), FGP_WRITEBEGIN);
+	if (IS_ERR(f))
+		return static_cast<int>(PTR_ERR(f));
+
+	const auto offset = static_cast<std::size_t>(pos - folio_pos(f));
+	const std::size_t count = std::min<std::size_t>(len, folio_size(f) - offset);
+	/* Before the blocks are reserved: a new block has nothing to read. */
+	int error = 0;
+	if (!folio_test_uptodate(f) && count != folio_size(f))
+		error = read_and_wait(mapping->host, f);
+	if (error == 0)
+		error = simple_fs_prepare_write(f, offset, count);
+	if (error != 0) {
+		folio_unlock(f);
+		folio_put(f);
+		return error;
+	}
+	*foliop = f;
+	return 0;
+}
+
+/* The bytes are in the folio: uptodate, dirty, i_size; unlocks it. `copied`, or 0 if a short copy
+ * into a folio that was not uptodate cannot be used. */
+int simple_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
+		     folio *f, void *)
+{
+	const filesystem &fs = filesystem_of(mapping);
+	const Frame frame(fs.names.write_end);
+	inode *node = mapping->host;
+	const loff_t old_size = node->i_size.load();
+
+	if (copied < len && !folio_test_uptodate(f))
+		copied = 0;
+	if (copied != 0) {
+		if (fs.buffer_heads)
+			filemap_dirty_folio(mapping, f);
+		if (!folio_test_uptodate(f))
+			folio_set_uptodate(f);
+		if (!fs.buffer_heads)
+			folio_mark_dirty(f);
+	}
+	const loff_t end = pos + copied;
+	if (copied != 0 && end > old_size)
+		i_size_write(node, end);
+	folio_unlock(f);
+	folio_put(f);
+	if (old_size < pos)
+		pagecache_isize_extended(node, old_size, pos);
+	return static_cast<int>(copied);
+}
+
+/*
+ * Zeroes the cached bytes from `from` to the end of its block and makes them dirty; a hole has
+ * nothing to zero. i_rwsem held for write; sleeps. 0, -ENOMEM, -EIO. *did_zeroing is set if it did.
+ */
+int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
+{
+	address_space *mapping = node->i_mapping;
+	const Frame frame(filesystem_of(mapping).names.zero_eof_block);
+	const std::size_t in_block = static_cast<std::uint64_t>(from) % block_size();
+	if (in_block == 0)
+		return 0;
+	if (map_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
+		return 0;
+
+	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(from) / page_size(),
+				       FGP_WRITEBEGIN | FGP_ACCESSED);
+	if (IS_ERR(f))
+		return static_cast<int>(PTR_ERR(f));
+	int error = 0;
+	if (!folio_test_uptodate(f)) {
+		error = read_and_wait(node, f);
+		if (error == 0)
+			folio_set_uptodate(f);
+	}
+	const auto offset = static_cast<std::size_t>(from - folio_pos(f));
+	const std::size_t len = block_size() - in_block;
+	if (error == 0)
+		error = simple_fs_prepare_write(f, offset, len);
+	if (error == 0) {
+		folio_zero_contents(f, offset, len);
+		folio_mark_dirty(f);
+		if (did_zeroing != nullptr)
+			*did_zeroing = true;
+	}
+	folio_unlock(f);
+	folio_put(f);
+	return error;
+}
+
+/* ---- size changes: i_rwsem held for write, all may sleep ---- */
+
+void truncate_lock(address_space *mapping)
+{
+	if (this_machine().fs->truncate_takes_invalidate_lock)
+		filemap_invalidate_lock(mapping);
+}
+
+void truncate_unlock(address_space *mapping)
+{
+	if (this_machine().fs->truncate_takes_invalidate_lock)
+		filemap_invalidate_unlock(mapping);
+}
+
+/* ext2: the EOF block first, then the cache, then the blocks. */
+int ext2_setsize(inode *node, loff_t size)
+{
+	FRAME(ext2_setsize);
+	const int error = zero_eof_block(node, size);
+	if (error != 0)
+		return error;
+	truncate_lock(node->i_mapping);
+	truncate_setsize(node, size);
+	free_blocks(node, size);
+	truncate_unlock(node->i_mapping);
+	return 0;
+}
+
+/* Goes on if the EOF block could not be read to be zeroed: what is in it then stays. */
+void ext4_truncate(inode *node, loff_t size)
+{
+	FRAME(ext4_truncate);
+	zero_eof_block(node, size);
+	free_blocks(node, size);
+}
+
+/*
+ * ext4: data beyond the new end goes to the disk first if the journal may have promised it (here:
+ * always); i_size and i_disksize change together under i_data_sem; the EOF block is zeroed last.
+ */
+int ext4_setattr(inode *node, loff_t size)
+{
+	FRAME(ext4_setattr);
+	address_space *mapping = node->i_mapping;
+	const loff_t old_size = node->i_size.load();
+	if (size < old_size) {
+		const int error = filemap_fdatawrite_range(mapping, size, LLONG_MAX_POS);
+		if (error != 0)
+			return error;
+	}
+
+	truncate_lock(mapping);
+	if (size != old_size) {
+		node->block_lock.down_write();
+		node->i_disksize.store(size);
+		i_size_write(node, size);
+		node->block_lock.up_write();
+		if (size > old_size)
+			pagecache_isize_extended(node, old_size, size);
+	}
+	truncate_pagecache(node, size);
+	if (size <= old_size)
+		ext4_truncate(node, size);
+	truncate_unlock(mapping);
+	return 0;
+}
+
+/* XFS: the EOF block is zeroed in the cache while the old size still holds, and written if so. */
+int xfs_setattr_size(inode *node, loff_t size)
+{
+	FRAME(xfs_setattr_size);
+	address_space *mapping = node->i_mapping;
+	truncate_lock(mapping);
+	const loff_t old_size = node->i_size.load();
+	bool did_zeroing = false;
+	int error = zero_eof_block(node, size > old_size ? old_size : size, &did_zeroing);
+	if (error == 0) {
+		truncate_setsize(node, size);
+		const loff_t disk_size = node->i_disksize.load();
+		/* Else a crash could show the gap before what was written up to the old end. */
+		if (did_zeroing || (size > disk_size && old_size != disk_size))
+			error = filemap_write_and_wait_range(mapping, disk_size, size - 1);
+	}
+	if (error == 0) {
+		if (size <= old_size)
+			free_blocks(node, size);
+		else
+			set_disksize(node, size);
+	}
+	truncate_unlock(mapping);
+	return error;
+}
+
+/* btrfs: growing zeroes behind the old end; shrinking changes the size first and writes what is
+ * dirty in the EOF block before the blocks go. */
+int btrfs_setsize(inode *node, loff_t size)
+{
+	FRAME(btrfs_setsize);
+	address_space *mapping = node->i_mapping;
+	const loff_t old_size = node->i_size.load();
+	if (size > old_size) {
+		const int error = zero_eof_block(node, old_size);
+		if (error != 0)
+			return error;
+		i_size_write(node, size);
+		set_disksize(node, size);
+		pagecache_isize_extended(node, old_size, size);
+		return 0;
+	}
+	truncate_setsize(node, size);
+	if (size != old_size) {
+		const loff_t start = size / static_cast<loff_t>(block_size()) *
+				     static_cast<loff_t>(block_size());
+		filemap_fdatawrite_range(mapping, start, LLONG_MAX_POS);
+		filemap_fdatawait_range(mapping, start, LLONG_MAX_POS);
+		const int error = filemap_check_errors(mapping);
+		if (error != 0)
+			return error;
+	}
+	free_blocks(node, size);
+	return 0;
+}
+
+/* ---- files ---- */
+
+long simple_read_iter(file *f, loff_t pos, void *to, std::size_t len)
+{
+	const Frame frame(filesystem_of(f->f_mapping).names.read_iter);
+	return generic_file_read_iter(f, pos, to, len);
+}
+
+/* XFS: a read is atomic against a write. */
+long xfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
+{
+	FRAME(xfs_file_read_iter);
+	inode_lock_shared(f->f_inode);
+	const long got = generic_file_read_iter(f, pos, to, len);
+	inode_unlock_shared(f->f_inode);
+	return got;
+}
+
+/* Bytes written, or an error. *pos becomes where they went. i_rwsem held; sleeps. */
+long write_locked(file *f, loff_t *pos, const void *from, std::size_t len)
+{
+	inode *node = f->f_inode;
+	const loff_t size = i_size_read(node);
+	if ((f->f_flags & O_APPEND) != 0)
+		*pos = size;
+	if (filesystem_of(node->i_mapping).zeroes_eof_block && *pos > size) {
+		const int error = zero_eof_block(node, size);
+		if (error != 0)
+			return error;
+	}
+	return generic_perform_write(f, *pos, from, len);
+}
+
+long buffered_write(file *f, loff_t *pos, const void *from, std::size_t len)
+{
+	const Frame frame(filesystem_of(f->f_mapping).names.buffered_write);
+	const bool locks = this_machine().fs->writes_take_i_rwsem;
+	if (locks)
+		inode_lock(f->f_inode);
+	const long written = len == 0 ? 0 : write_locked(f, pos, from, len);
+	if (locks)
+		inode_unlock(f->f_inode);
+	return written;
+}
+
+/* Bytes written, or an error; O_SYNC and O_DSYNC are obeyed. Sleeps. */
+long simple_write_iter(file *f, loff_t pos, const void *from, std::size_t len)
+{
+	const Frame frame(filesystem_of(f->f_mapping).names.write_iter);
+	const long written = buffered_write(f, &pos, from, len);
+	if (written <= 0 || (f->f_flags & O_DSYNC) == 0)
+		return written;
+	const bool datasync = (f->f_flags & O_SYNC) != O_SYNC;
+	const int error = vfs_fsync_range(f, pos, pos + written - 1, datasync);
+	return error != 0 ? error : written;
+}
+
+int simple_fsync(file *f, loff_t start, loff_t end, bool)
+{
+	const Frame frame(filesystem_of(f->f_mapping).names.fsync);
+	return file_write_and_wait_range(f, start, end);
+}
+
+/* ---- the four ---- */
+
+constexpr address_space_operations a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
+					 decltype(address_space_operations::dirty_folio) dirty)
+{
+	return { .read_folio = simple_read_folio,
+		 .readahead = simple_readahead,
+		 .writepages = simple_writepages,
+		 .dirty_folio = dirty,
+		 .write_begin = simple_write_begin,
+		 .write_end = simple_write_end,
+		 .invalidate_folio = invalidate,
+		 .release_folio = simple_release_folio,
+		 .launder_folio = nullptr,
+		 .free_folio = nullptr };
+}
+
+constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
+				decltype(file_operations::write_iter) write)
+{
+	return { .open = nullptr,
+		 .release = nullptr,
+		 .read_iter = read,
+		 .write_iter = write,
+		 .mmap = nullptr,
+		 .fsync = simple_fsync,
+		 .fallocate = nullptr };
+}
+
+constexpr filesystem kGeneric = {
+	.a_ops = a_ops(nullptr, filemap_dirty_folio),
+	.persona_name = "generic",
+	.inode_ops = { .setattr_size = ext2_setsize },
+	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter),
+	.buffer_heads = false,
+	.writeback_before_map = false,
+	.zeroes_eof_block = false,
+	.stable_writes = false,
+	.names = {
+		.read_folio = Function("ext2_read_folio"),
+		.readahead = Function("ext2_readahead"),
+		.writepages = Function("ext2_writepages"),
+		.writepage = Function("__mpage_writepage"),
+		.write_begin = Function("ext2_write_begin"),
+		.write_end = Function("ext2_write_end"),
+		.release_folio = Function("try_to_free_buffers"),
+		.map_blocks = Function("ext2_get_block"),
+		.reserve_blocks = Function("ext2_get_block"),
+		.end_read = Function("mpage_read_end_io"),
+		.end_write = Function("mpage_write_end_io"),
+		.zero_eof_block = Function("block_truncate_page"),
+		.free_blocks = Function("__ext2_truncate_blocks"),
+		.read_iter = Function("ext2_file_read_iter"),
+		.write_iter = Function("ext2_file_write_iter"),
+		.buffered_write = Function("__generic_file_write_iter"),
+		.fsync = Function("ext2_fsync"),
+	},
+};
+
+constexpr filesystem kExt4 = {
+	.a_ops = a_ops(ext4_invalidate_folio, ext4_dirty_folio),
+	.persona_name = "ext4",
+	.inode_ops = { .setattr_size = ext4_setattr },
+	.file_ops = f_ops(simple_read_iter, simple_write_iter),
+	.buffer_heads = true,
+	.writeback_before_map = false,
+	.zeroes_eof_block = false,
+	.stable_writes = false,
+	.names = {
+		.read_folio = Function("ext4_read_folio"),
+		.readahead = Function("ext4_readahead"),
+		.writepages = Function("ext4_writepages"),
+		.writepage = Function("mpage_submit_folio"),
+		.write_begin = Function("ext4_da_write_begin"),
+		.write_end = Function("ext4_da_write_end"),
+		.release_folio = Function("ext4_release_folio"),
+		.map_blocks = Function("ext4_map_blocks"),
+		.reserve_blocks = Function("ext4_da_get_block_prep"),
+		.end_read = Function("mpage_end_io"),
+		.end_write = Function("ext4_end_io_end"),
+		.zero_eof_block = Function("ext4_block_truncate_page"),
+		.free_blocks = Function("ext4_ext_truncate"),
+		.read_iter = Function("ext4_file_read_iter"),
+		.write_iter = Function("ext4_file_write_iter"),
+		.buffered_write = Function("ext4_buffered_write_iter"),
+		.fsync = Function("ext4_sync_file"),
+	},
+};
+
+constexpr filesystem kBtrfs = {
+	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio),
+	.persona_name = "btrfs",
+	.inode_ops = { .setattr_size = btrfs_setsize },
+	.file_ops = f_ops(simple_read_iter, simple_write_iter),
+	.buffer_heads = false,
+	.writeback_before_map = false,
+	.zeroes_eof_block = true,
+	.stable_writes = true,
+	.names = {
+		.read_folio = Function("btrfs_read_folio"),
+		.readahead = Function("btrfs_readahead"),
+		.writepages = Function("btrfs_writepages"),
+		.writepage = Function("extent_writepage"),
+		.write_begin = Function("prepare_one_folio"),
+		.write_end = Function("btrfs_dirty_pages"),
+		.release_folio = Function("btrfs_release_folio"),
+		.map_blocks = Function("btrfs_get_extent"),
+		.reserve_blocks = Function("btrfs_delalloc_reserve_space"),
+		.end_read = Function("end_bbio_data_read"),
+		.end_write = Function("end_bbio_data_write"),
+		.zero_eof_block = Function("btrfs_truncate_block"),
+		.free_blocks = Function("btrfs_truncate_inode_items"),
+		.read_iter = Function("btrfs_file_read_iter"),
+		.write_iter = Function("btrfs_file_write_iter"),
+		.buffered_write = Function("btrfs_buffered_write"),
+		.fsync = Function("btrfs_sync_file"),
+	},
+};
+
+constexpr filesystem kXfs = {
+	.a_ops = a_ops(nullptr, filemap_dirty_folio),
+	.persona_name = "xfs",
+	.inode_ops = { .setattr_size = xfs_setattr_size },
+	.file_ops = f_ops(xfs_file_read_iter, simple_write_iter),
+	.buffer_heads = false,
+	.writeback_before_map = true,
+	.zeroes_eof_block = true,
+	.stable_writes = false,
+	.names = {
+		.read_folio = Function("xfs_vm_read_folio"),
+		.readahead = Function("xfs_vm_readahead"),
+		.writepages = Function("xfs_vm_writepages"),
+		.writepage = Function("iomap_writepage_map"),
+		.write_begin = Function("iomap_write_begin"),
+		.write_end = Function("iomap_write_end"),
+		.release_folio = Function("iomap_release_folio"),
+		.map_blocks = Function("xfs_map_blocks"),
+		.reserve_blocks = Function("xfs_bmapi_reserve_delalloc"),
+		.end_read = Function("iomap_read_end_io"),
+		.end_write = Function("xfs_end_io"),
+		.zero_eof_block = Function("iomap_truncate_page"),
+		.free_blocks = Function("xfs_itruncate_extents_flags"),
+		.read_iter = Function("xfs_file_read_iter"),
+		.write_iter = Function("xfs_file_write_iter"),
+		.buffered_write = Function("xfs_file_buffered_write"),
+		.fsync = Function("xfs_file_fsync"),
+	},
+};
+
+constexpr std::array<const filesystem *, 4> kFilesystems = { &kGeneric, &kExt4, &kBtrfs, &kXfs };
+
+} // namespace
+
+int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
+{
+	inode *node = f->mapping.load()->host;
+	const loff_t pos = folio_pos(f) + static_cast<loff_t>(offset);
+	std::vector<std::uint64_t> blocks;
+	const int error = allocate_blocks(node, blocks_of(pos, len),
+					  this_machine().fs->delayed_allocation, &blocks);
+	if (error == 0)
+		create_buffers(f);
+	return error;
+}
+
+/* A persona of another name behaves as generic, but for what its fields say. */
+void simple_fs_init_inode(inode *node)
+{
+	const filesystem *fs = &kGeneric;
+	for (const filesystem *candidate : kFilesystems) {
+		if (candidate->persona_name == this_machine().fs->name)
+			fs = candidate;
+	}
+	node->i_op = &fs->inode_ops;
+	node->i_fop = &fs->file_ops;
+	node->i_mapping->a_ops = &fs->a_ops;
+	node->i_mapping->flags.poke(AS_STABLE_WRITES, fs->stable_writes);
+}
+
+void simple_fs_peek(const inode *node, loff_t pos, std::size_t len, void *to)
+{
+	auto *out = static_cast<unsigned char *>(to);
+	std::vector<unsigned char> bytes(block_size());
+	while (len != 0) {
+		const std::uint64_t index = static_cast<std::uint64_t>(pos) / block_size();
+		const std::size_t offset = static_cast<std::uint64_t>(pos) % block_size();
+		const std::size_t count = std::min(len, bytes.size() - offset);
+		const std::uint64_t block = mapped_block(node, index);
+		std::fill(bytes.begin(), bytes.end(), 0);
+		if (is_on_disk(block))
+			disk_peek(node->i_sb->s_bdev, block, bytes.data());
+		std::memcpy(out, bytes.data() + offset, count);
+		out += count;
+		pos += static_cast<loff_t>(count);
+		len -= count;
+	}
+}
+
+} // namespace kernel

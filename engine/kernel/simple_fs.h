@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The filesystem behind all personas: what others need of it beyond its operations tables.
+// simple_fs_init_inode() is in fs.h.
+#pragma once
+
+#include <cstddef>
+
+#include "engine/kernel/config.h"
+
+namespace kernel
+{
+
+struct folio;
+struct inode;
+
+/*
+ * Gets the folio ready for bytes of it to become dirty, by a write or through a mapping: space on
+ * the disk, at once or reserved, and the private data the persona has. Folio lock held; may sleep.
+ * 0, -ENOSPC.
+ */
+int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len);
+
+/*
+ * What the disk has for the file's bytes [pos, pos + len), holes as zeros, whatever the sizes say.
+ * For tests, reports and the oracle; no points.
+ */
+void simple_fs_peek(const inode *node, loff_t pos, std::size_t len, void *to);
+
+} // namespace kernel
