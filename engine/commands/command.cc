@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/commands/command.h"
+
+#include <fmt/format.h>
+#include <xxhash.h>
+
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+
+#include "engine/nearest.h"
+#include "engine/user_error.h"
+
+namespace interleaf {
+namespace {
+
+// The value behind "key=" of --set.
+std::pair<std::string, std::string> setting(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw UserError("--set " + text + " is not key=value", "", "for example --set hpage_pages=4");
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+std::vector<std::string> verdict_names() {
+  std::vector<std::string> names = {"clean", "found"};
+  for (unsigned i = 0; i <= static_cast<unsigned>(FindingKind::kLockOrder); ++i) {
+    names.emplace_back(finding_name(static_cast<FindingKind>(i)));
+  }
+  return names;
+}
+
+}  // namespace
+
+void ScenarioFlags::add_to(CLI::App& verb) {
+  verb.add_option("SCENARIO", scenario, "a name from `interleaf list`, or a path to a YAML file")
+      ->required();
+  verb.add_option("--kernel", kernel, "kernel version, see `interleaf list kernels`");
+  verb.add_option("--persona", persona, "file system, see `interleaf list personas`");
+  verb.add_option("--with", with, "apply this patch")->allow_extra_args(false);
+  verb.add_option("--without", without, "take this patch out")->allow_extra_args(false);
+  verb.add_option("--set", settings, "key=value: a size, see docs/SCENARIOS.md")
+      ->allow_extra_args(false);
+}
+
+std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
+  Overrides overrides;
+  overrides.kernel = kernel;
+  overrides.persona = persona;
+  overrides.with = with;
+  overrides.without = without;
+  for (const std::string& text : settings) overrides.settings.push_back(setting(text));
+  return interleaf::configure(load_scenario(scenario), std::move(overrides));
+}
+
+void VerdictFlags::add_to(CLI::App& verb) {
+  verb.add_flag("--json", json, "one JSON object on stdout, see docs/JSON.md");
+  verb.add_option("--expect", expect,
+                  "exit 0 if and only if the verdict is this one (clean, found, lost-dirty-data, "
+                  "...)");
+}
+
+int VerdictFlags::exit_code(const std::string& verdict) const {
+  if (expect.empty()) return verdict == "clean" ? kExitClean : kExitFound;
+  const std::vector<std::string> names = verdict_names();
+  if (std::find(names.begin(), names.end(), expect) == names.end()) {
+    throw UserError("--expect " + expect + " is no verdict", "", nearest_or_list(expect, names));
+  }
+  const bool met = expect == "found" ? verdict != "clean" : verdict == expect;
+  return met ? kExitClean : kExitFound;
+}
+
+std::uint64_t parse_seed(const std::string& text) {
+  const bool hexadecimal = text.starts_with("0x") || text.starts_with("0X");
+  const char* begin = text.data() + (hexadecimal ? 2 : 0);
+  const char* end = text.data() + text.size();
+  std::uint64_t seed = 0;
+  const auto [stop, error] = std::from_chars(begin, end, seed, hexadecimal ? 16 : 10);
+  if (error != std::errc() || stop != end || begin == end) {
+    throw UserError("\"" + text + "\" is no seed", "", "a decimal or 0x hexadecimal number");
+  }
+  return seed;
+}
+
+void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& last) {
+  const std::size_t dots = text.find("..");
+  if (dots == std::string::npos) {
+    first = last = parse_seed(text);
+    return;
+  }
+  first = parse_seed(text.substr(0, dots));
+  last = parse_seed(text.substr(dots + 2));
+  if (last < first) throw UserError("--seeds " + text + " ends before it begins", "", "A..B");
+}
+
+Json run_json(const RunResult& result) {
+  Json json;
+  json["verdict"] = verdict_of(result);
+  json["signature"] = signature_of(result);
+  json["steps"] = result.steps;
+  json["switches"] = result.switches;
+  json["preemptions"] = result.preemptions;
+  json["digest"] = digest_text(result.digest);
+  return json;
+}
+
+void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+
+std::string shell_quoted(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=+:,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted + "'";
+}
+
+void print_replay_command(const std::string& recording) {
+  fmt::print(stderr, "interleaf replay {}\n", shell_quoted(recording));
+}
+
+std::string recording_path(const std::string& directory, const Recording& recording) {
+  const std::uint64_t hash =
+      XXH64(recording.signature.data(), recording.signature.size(), 0);
+  const std::string name =
+      fmt::format("{}-{:08x}.rec", recording.scenario_name, static_cast<std::uint32_t>(hash));
+  return (std::filesystem::path(directory) / name).string();
+}
+
+}  // namespace interleaf

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the verbs share: flags that mean the same everywhere, exit codes, the streams. Verbs are
+// the only code that prints or reads flags.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "engine/configuration.h"
+#include "engine/run.h"
+
+namespace interleaf {
+
+// Chosen so that `git bisect run` never blames a wrong commit.
+enum ExitCode : int {
+  kExitClean = 0,
+  kExitFound = 1,
+  kExitCannotJudge = 125,
+  kExitToolFailed = 128,
+  kExitUsage = 129,
+};
+
+using Json = nlohmann::ordered_json;
+
+// Flags of every verb that takes a scenario.
+struct ScenarioFlags {
+  std::string scenario;
+  std::string kernel;
+  std::string persona;
+  std::vector<std::string> with;
+  std::vector<std::string> without;
+  std::vector<std::string> settings;
+
+  void add_to(CLI::App& verb);
+  std::shared_ptr<const Configuration> configure() const;
+};
+
+// Flags of every verb that ends in a verdict.
+struct VerdictFlags {
+  bool json = false;
+  std::string expect;
+
+  void add_to(CLI::App& verb);
+  // kExitClean or kExitFound; with --expect: whether `verdict` is the expected one.
+  // Errors: UserError if --expect names no verdict.
+  int exit_code(const std::string& verdict) const;
+};
+
+// A seed in decimal or hexadecimal; "A..B" is both ends, "A" alone is one seed.
+std::uint64_t parse_seed(const std::string& text);
+void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& last);
+
+// The fields that `verdict`s have in every verb's JSON. docs/JSON.md.
+Json run_json(const RunResult& result);
+// Prints one object and a newline.
+void print_json(const Json& json);
+
+// "interleaf replay FILE", quoted for a shell; printed last on stderr after a finding.
+void print_replay_command(const std::string& recording);
+// The text for a shell: in single quotes if it needs them.
+std::string shell_quoted(const std::string& text);
+
+// Where the recording of a finding goes in a directory: "<scenario>-<signature hash>.rec".
+std::string recording_path(const std::string& directory, const Recording& recording);
+
+// The verbs: each adds its sub-command; what it returns is the exit code.
+struct Verb {
+  CLI::App* app;
+  std::function<int()> main;
+};
+Verb add_list(CLI::App& program);
+Verb add_run(CLI::App& program);
+Verb add_fuzz(CLI::App& program);
+Verb add_replay(CLI::App& program);
+Verb add_table(CLI::App& program);
+
+}  // namespace interleaf

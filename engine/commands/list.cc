@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// interleaf list: what there is to name on the command line.
+#include <fmt/format.h>
+
+#include "engine/commands/command.h"
+#include "engine/kernel/config.h"
+#include "engine/kernel/patch.h"
+#include "engine/nearest.h"
+#include "engine/user_error.h"
+#include "scheduler/strategy.h"
+
+namespace interleaf {
+namespace {
+
+struct Flags {
+  std::string kind = "scenarios";
+  bool json = false;
+};
+
+// A named thing with columns of text; the same for a terminal and for JSON.
+using Entry = std::vector<std::pair<std::string, std::string>>;
+
+std::vector<Entry> scenarios() {
+  std::vector<Entry> entries;
+  for (const std::string& name : list_scenarios()) {
+    const Scenario scenario = load_scenario(name);
+    entries.push_back({{"name", name}, {"kernel", scenario.kernel}, {"title", scenario.title}});
+  }
+  return entries;
+}
+
+std::vector<Entry> kernels() {
+  std::vector<Entry> entries;
+  for (unsigned i = 0; i < kernel::kernel_count(); ++i) {
+    const kernel::kernel_info& info = kernel::kernel_at(i);
+    entries.push_back({{"name", std::string(info.name)},
+                       {"alias", std::string(info.alias)},
+                       {"summary", std::string(info.summary)}});
+  }
+  return entries;
+}
+
+std::vector<Entry> patches() {
+  std::vector<Entry> entries;
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& info = kernel::patch_at(i);
+    entries.push_back({{"slug", std::string(info.slug)},
+                       {"commit", info.commit.empty() ? "-" : std::string(info.commit)},
+                       {"title", std::string(info.title)},
+                       {"source", std::string(info.source)}});
+  }
+  return entries;
+}
+
+std::vector<Entry> personas() {
+  std::vector<Entry> entries;
+  auto yes = [](bool value) { return std::string(value ? "yes" : "no"); };
+  for (unsigned i = 0; i < kernel::persona_count(); ++i) {
+    const kernel::persona& info = kernel::persona_at(i);
+    entries.push_back({{"name", std::string(info.name)},
+                       {"large_folios", yes(info.large_folios)},
+                       {"has_private", yes(info.has_private)},
+                       {"writes_take_i_rwsem", yes(info.writes_take_i_rwsem)},
+                       {"mkwrite_takes_invalidate_lock", yes(info.mkwrite_takes_invalidate_lock)},
+                       {"truncate_takes_invalidate_lock", yes(info.truncate_takes_invalidate_lock)},
+                       {"hole_reads_zero", yes(info.hole_reads_zero)},
+                       {"delayed_allocation", yes(info.delayed_allocation)}});
+  }
+  return entries;
+}
+
+std::vector<Entry> strategy_names() {
+  std::vector<Entry> entries;
+  for (const StrategyInfo& info : strategies()) {
+    entries.push_back({{"name", std::string(info.name)}, {"summary", std::string(info.summary)}});
+  }
+  return entries;
+}
+
+void print_entries(const std::vector<Entry>& entries) {
+  if (entries.empty()) return;
+  std::vector<std::size_t> widths(entries.front().size());
+  for (const Entry& entry : entries) {
+    for (std::size_t i = 0; i < entry.size(); ++i) {
+      widths[i] = std::max({widths[i], entry[i].first.size(), entry[i].second.size()});
+    }
+  }
+  std::string heading;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    heading += fmt::format("{:<{}}", entries.front()[i].first, i + 1 == widths.size() ? 0 : widths[i] + 2);
+  }
+  fmt::print("{}\n", heading);
+  for (const Entry& entry : entries) {
+    std::string line;
+    for (std::size_t i = 0; i < entry.size(); ++i) {
+      line += fmt::format("{:<{}}", entry[i].second, i + 1 == entry.size() ? 0 : widths[i] + 2);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    fmt::print("{}\n", line);
+  }
+}
+
+int list(const Flags& flags) {
+  const std::vector<std::pair<std::string, std::vector<Entry> (*)()>> kinds = {
+      {"scenarios", scenarios}, {"kernels", kernels},           {"patches", patches},
+      {"personas", personas},   {"strategies", strategy_names},
+  };
+  for (const auto& [name, entries_of] : kinds) {
+    if (name != flags.kind) continue;
+    const std::vector<Entry> entries = entries_of();
+    if (!flags.json) {
+      print_entries(entries);
+      return kExitClean;
+    }
+    Json json = Json::array();
+    for (const Entry& entry : entries) {
+      Json object;
+      for (const auto& [key, value] : entry) object[key] = value;
+      json.push_back(object);
+    }
+    print_json(Json{{flags.kind, json}});
+    return kExitClean;
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, entries_of] : kinds) names.push_back(name);
+  throw UserError("nothing called \"" + flags.kind + "\" to list", "",
+                  nearest_or_list(flags.kind, names));
+}
+
+}  // namespace
+
+Verb add_list(CLI::App& program) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = program.add_subcommand("list", "what can be named: scenarios, kernels, ...");
+  verb->add_option("KIND", flags->kind, "scenarios, kernels, patches, personas or strategies");
+  verb->add_flag("--json", flags->json, "one JSON object on stdout");
+  return {verb, [flags] { return list(*flags); }};
+}
+
+}  // namespace interleaf

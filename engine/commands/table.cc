@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// interleaf table: a recording as a CPU table; or, of any text with a CPU table, its rows as read.
+#include <fmt/format.h>
+
+#include "engine/commands/command.h"
+#include "engine/replay.h"
+#include "engine/report.h"
+
+namespace interleaf {
+namespace {
+
+struct Flags {
+  std::string recording;
+  unsigned width = 80;
+  bool steps = false;
+  bool text = false;
+  bool json = false;
+};
+
+int table(const Flags& flags) {
+  const Recording recording = load(flags.recording);
+  if (flags.text) {
+    fmt::print("{}", armoured(recording));
+    return kExitClean;
+  }
+  const ReplayResult result = replay(recording);
+  TableOptions options;
+  options.width = flags.width;
+  options.steps = flags.steps;
+  const std::string text = cpu_table(*result.configuration, result.run, options);
+  if (flags.json) {
+    Json json = run_json(result.run.result);
+    json["exact"] = result.exact;
+    json["table"] = text;
+    print_json(json);
+  } else {
+    fmt::print("{}\n{}", text, consequence(result.run));
+  }
+  return result.exact || result.same_verdict ? kExitClean : kExitCannotJudge;
+}
+
+}  // namespace
+
+Verb add_table(CLI::App& program) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* verb = program.add_subcommand("table", "a recording as a CPU table, for a mail");
+  verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
+      ->required();
+  verb->add_option("--width", flags->width, "columns, 40 to 100")->check(CLI::Range(40, 100));
+  verb->add_flag("--steps", flags->steps, "step numbers in the margin");
+  verb->add_flag("--text", flags->text, "the recording itself as text that survives a mail");
+  verb->add_flag("--json", flags->json, "one JSON object on stdout");
+  return {verb, [flags] { return table(*flags); }};
+}
+
+}  // namespace interleaf

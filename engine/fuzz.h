@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Many schedules by seed, on several threads, each with a World of its own. What is reported does
+// not depend on the number of threads or on timing: without keep_going the finding of the lowest
+// seed ends the search and what higher seeds found is dropped.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/configuration.h"
+#include "engine/run.h"
+
+namespace interleaf {
+
+struct FuzzOptions {
+  std::string strategy = "random";
+  std::uint64_t seed_first = 0;
+  std::uint64_t seed_last = 9999;  // inclusive
+  unsigned jobs = 1;
+  double seconds_max = 0;  // 0: no limit
+  bool keep_going = false;
+  bool twice = false;      // run every schedule a second time and compare
+  bool minimize = true;    // shrink the schedules of what is kept
+  std::vector<std::string> ignore;  // prefixes of signatures that do not count as findings
+};
+
+// The state of a search while it goes on, for progress lines.
+struct FuzzProgress {
+  std::uint64_t runs = 0;
+  std::uint64_t runs_wanted = 0;
+  std::uint64_t findings = 0;
+  std::uint64_t signatures = 0;
+  double seconds = 0;
+};
+
+// One distinct signature.
+struct FuzzFinding {
+  std::uint64_t seed = 0;   // the lowest that has it
+  std::uint64_t count = 0;  // seeds that have it
+  std::uint64_t preemptions_found = 0;  // in the schedule as found
+  TracedRun run;            // minimised if asked for
+  Recording recording;
+};
+
+struct FuzzReport {
+  std::uint64_t runs = 0;
+  double seconds = 0;
+  std::vector<FuzzFinding> findings;            // by seed
+  std::map<std::string, std::uint64_t> ignored;  // signatures left out, with their counts
+  // Of Scenario::window: the first seed of a run that reached all; none: they were not.
+  bool window_reached = true;
+  std::uint64_t window_seed = 0;
+  std::vector<std::string> window_missed;
+  std::string nondeterminism;  // what --twice found; empty: nothing
+  bool out_of_time = false;
+};
+
+// `progress` is called about twice a second from the calling thread; may be empty.
+FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
+                const FuzzOptions& options, const std::function<void(const FuzzProgress&)>& progress);
+
+}  // namespace interleaf

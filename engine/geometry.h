@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The sizes of the simulated machine. The defaults are those of x86-64; a search takes tiny ones.
+//
+// Errors: UserError. Thread-safety: a value, no shared state.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace interleaf {
+
+struct Geometry {
+  std::uint64_t page_size = 4096;
+  std::uint64_t block_size = 4096;
+  std::uint64_t hpage_pages = 512;  // pages of a huge page
+  std::uint64_t folio_batch = 31;   // folios that truncate and friends handle at a time
+  std::uint64_t xa_slots = 64;      // slots of an xarray node
+  std::uint64_t disk_blocks = 65536;
+  std::uint64_t readahead_pages = 32;  // 0: no readahead
+
+  bool operator==(const Geometry&) const = default;
+};
+
+// The members' names, in the order of the struct.
+std::vector<std::string> geometry_names();
+
+// Sets one member by its name, as in `--set hpage_pages=8`. Errors: unknown name, bad value; then
+// the message ends in `place`.
+void set_geometry(Geometry& geometry, std::string_view name, std::string_view value,
+                  const std::string& place = "");
+
+// What every Geometry must satisfy as a whole. Call after the last set_geometry().
+void check_geometry(const Geometry& geometry, const std::string& place = "");
+
+}  // namespace interleaf

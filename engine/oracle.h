@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The judge: a model of the data that users were told is safe in the file. For every byte it knows
+// which write was last acknowledged, and it reports a loss at the step that destroys the last copy.
+//
+// What counts as a copy: an uptodate folio in the page cache, or the disk through the file's block
+// map. Checked when a folio leaves the cache, when a disk block changes, when a write is
+// acknowledged, and at the end of the run (cache first, then the disk after a clean unmount).
+// Reads are compared with what they may return.
+//
+// Allowed to go: bytes the user discarded (truncate), bytes of a write that failed or was short,
+// bytes whose writeback error was recorded, bytes already reported. Of writes that overlap in time
+// either content is right; so is a read that overlaps a write returning old or new bytes.
+//
+// Lives in the arena and rewinds with the World. Sees contents without making points.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/kernel/hooks.h"
+#include "scheduler/finding.h"
+
+namespace interleaf {
+
+class Oracle final : public kernel::observer {
+ public:
+  Oracle() = default;
+
+  // Setup: `image` (whole pages, immutable, or empty for holes) is what the file holds.
+  void add_file(kernel::inode& node, std::uint64_t size, const std::vector<std::uint8_t>& image);
+
+  unsigned write_begin(kernel::inode& node, kernel::loff_t pos, const void* data,
+                       std::size_t len) override;
+  void write_end(unsigned write, long acknowledged) override;
+  unsigned read_begin(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
+  void read_end(unsigned read, const void* data, long got) override;
+  void logical_discard(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
+  void size_changed(kernel::inode& node, kernel::loff_t size) override;
+  void dirty_cancelled(kernel::folio& f) override;
+  void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
+  void block_written(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
+  void write_error(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
+  void sync_promised(kernel::inode& node) override;
+
+  // At the end of a run: the whole of every file, in the cache or on disk; with `disk_only` after
+  // everything was written back.
+  void check_all(bool disk_only);
+
+ private:
+  // A page of acknowledged bytes: null is zeros; else immutable, or owned by this model.
+  struct Page {
+    const std::uint8_t* bytes = nullptr;
+    bool owned = false;
+  };
+  // Bytes that may be there instead of the acknowledged ones; null: any bytes.
+  struct Alternative {
+    std::uint64_t pos;
+    std::uint64_t len;
+    const std::uint8_t* bytes;
+  };
+  struct File {
+    kernel::inode* node;
+    std::uint64_t size = 0;  // acknowledged bytes end here
+    std::vector<Page> pages;
+    std::vector<Alternative> alternatives;
+  };
+  struct Write {
+    File* file;
+    std::uint64_t pos;
+    std::uint64_t len;
+    const std::uint8_t* bytes;
+    bool running;
+    std::uint64_t number;   // "write #2" in reports
+    std::uint64_t overlaps;  // bit i: write i of writes_ was running at some time during this one
+  };
+  struct Read {
+    File* file;
+    std::uint64_t pos;
+    std::uint64_t len;
+    bool running;
+    std::vector<Alternative> before;  // what was overwritten meanwhile
+  };
+  struct Cancelled {
+    unsigned folio;
+    std::uint64_t step;
+  };
+  struct Range {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+    std::uint64_t zeros = 0;  // of the bytes found instead
+    std::uint64_t bytes = 0;
+  };
+
+  File& file_of(const kernel::inode& node);
+  void store(File& file, std::uint64_t pos, const std::uint8_t* bytes, std::uint64_t len);
+  void forget_alternatives(File& file, std::uint64_t pos, std::uint64_t len);
+  bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
+  std::uint8_t expected(const File& file, std::uint64_t pos) const;
+  // Whether acknowledged bytes of [pos, end) have a copy left; reports those that have none.
+  void check(File& file, std::uint64_t pos, std::uint64_t end, bool look_in_cache,
+             const char* event, const kernel::folio* gone);
+  bool check_page(File& file, std::uint64_t page, std::uint64_t begin, std::uint64_t end,
+                  bool look_in_cache, Range& lost);
+  void report_lost(File& file, const Range& lost, const char* event, const kernel::folio* gone);
+
+  std::vector<File*> files_;
+  std::vector<Write> writes_;
+  std::vector<Read> reads_;
+  std::vector<Cancelled> cancelled_;
+  std::uint64_t write_count_ = 0;
+};
+
+}  // namespace interleaf

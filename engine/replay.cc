@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/replay.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "engine/user_error.h"
+#include "scheduler/strategies/keep_running.h"
+
+namespace interleaf {
+namespace {
+
+using Kind = Recording::Switch::Kind;
+
+// Follows the switches of a recording by their landmarks, keep-running in between. A preemption
+// that is not met is passed over as soon as the task has gone beyond it.
+class LandmarkStrategy final : public Strategy {
+ public:
+  LandmarkStrategy(const Recording& recording, const Trace& trace)
+      : recording_(recording), trace_(trace) {}
+
+  void begin(std::uint64_t) override {}
+
+  TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
+    count_new_events();
+    const TaskId ran = scheduler.current_id();
+    if (ran == kNoTask) return keep_running(scheduler, first(runnable));
+    const bool can_stay = (runnable & task_bit(ran)) != 0;
+    while (next_ < recording_.switches.size()) {
+      const Recording::Switch& entry = recording_.switches[next_];
+      if (entry.task != scheduler.task(ran).name) break;
+      const std::uint64_t done = count(scheduler.task(ran), entry);
+      if (can_stay && entry.kind == Kind::kPreemption && done + 1 < entry.nth) break;
+      ++next_;
+      const TaskId to = find(scheduler, entry.to);
+      const bool there = done + 1 == entry.nth || !can_stay;
+      if (there && to != kNoTask && (runnable & task_bit(to)) != 0) return to;
+      missed_.push_back(fmt::format("{}:{}/{}#{}>{}", entry.task, entry.function, entry.access,
+                                    entry.nth, entry.to));
+    }
+    return keep_running(scheduler, runnable);
+  }
+
+  unsigned pick_value(const Scheduler&, const char* kind, unsigned count) override {
+    const auto entry = std::find_if(
+        recording_.data_choices.begin() + static_cast<std::ptrdiff_t>(next_data_),
+        recording_.data_choices.end(),
+        [&](const Recording::DataChoice& choice) { return choice.kind == kind; });
+    if (entry == recording_.data_choices.end()) return 0;
+    next_data_ = static_cast<std::size_t>(entry - recording_.data_choices.begin()) + 1;
+    return entry->value < count ? static_cast<unsigned>(entry->value) : 0;
+  }
+
+  std::vector<std::string> missed() && { return std::move(missed_); }
+
+ private:
+  // The task of the first step that was recorded, if it can begin.
+  TaskMask first(TaskMask runnable) const {
+    if (recording_.switches.empty()) return runnable;
+    for (TaskId id = 0; id < trace_.tasks.size(); ++id) {
+      if (trace_.tasks[id] == recording_.switches.front().task && (runnable & task_bit(id)) != 0) {
+        return task_bit(id);
+      }
+    }
+    return runnable;
+  }
+
+  void count_new_events() {
+    for (; seen_ < trace_.events.size(); ++seen_) {
+      const TraceEvent& event = trace_.events[seen_];
+      if (event.kind == TraceEvent::Kind::kStep) {
+        ++counts_[{event.task, event.function == nullptr ? "-" : event.function->name, event.op}];
+      }
+    }
+  }
+
+  // How often the task did the access of this landmark.
+  std::uint64_t count(const Task& task, const Recording::Switch& entry) const {
+    for (const auto& [key, done] : counts_) {
+      const auto& [id, function, op] = key;
+      if (id == task.id && function == entry.function && op_name(op) == entry.access) return done;
+    }
+    return 0;
+  }
+
+  static TaskId find(const Scheduler& scheduler, const std::string& name) {
+    for (TaskId id = 0; id < scheduler.task_count(); ++id) {
+      if (scheduler.task(id).name == name) return id;
+    }
+    return kNoTask;
+  }
+
+  const Recording& recording_;
+  const Trace& trace_;
+  std::size_t seen_ = 0;
+  std::size_t next_ = 0;
+  std::size_t next_data_ = 0;
+  std::map<std::tuple<TaskId, std::string, Op>, std::uint64_t> counts_;
+  std::vector<std::string> missed_;
+};
+
+// Where a trace first leaves the recorded digests, in words; empty if it does not.
+std::string first_difference(const Recording& recording, const TracedRun& run) {
+  std::size_t at = 0;
+  std::uint64_t agreed = 0;
+  for (const Recording::Checkpoint& checkpoint : recording.checkpoints) {
+    while (at < run.trace.events.size() &&
+           (run.trace.events[at].kind != TraceEvent::Kind::kStep ||
+            run.trace.events[at].step < checkpoint.step)) {
+      ++at;
+    }
+    if (at == run.trace.events.size()) {
+      return fmt::format("the recording has {} steps, this run ended after {}", recording.steps,
+                         run.result.steps);
+    }
+    const TraceEvent& event = run.trace.events[at];
+    if (event.digest != checkpoint.digest) {
+      return fmt::format(
+          "between steps {} and {}: recorded digest {}, here {} ({} in {} is about to {})",
+          agreed + 1, checkpoint.step, digest_text(checkpoint.digest), digest_text(event.digest),
+          run.trace.tasks[event.task], event.function == nullptr ? "-" : event.function->name,
+          op_name(event.op));
+    }
+    agreed = checkpoint.step;
+  }
+  if (run.result.steps != recording.steps || run.result.digest != recording.final_digest) {
+    return fmt::format("after step {}: recorded {} steps and digest {}, here {} and {}", agreed,
+                       recording.steps, digest_text(recording.final_digest), run.result.steps,
+                       digest_text(run.result.digest));
+  }
+  return "";
+}
+
+}  // namespace
+
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
+  Overrides overrides;
+  overrides.kernel = recording.kernel;
+  overrides.persona = recording.persona;
+  overrides.with = recording.patches_with;
+  overrides.without = recording.patches_without;
+  for (const Recording::Setting& setting : recording.settings) {
+    overrides.settings.emplace_back(setting.key, setting.value);
+  }
+  Scenario scenario =
+      parse_scenario(recording.scenario_text, recording.scenario_name + ".yaml");
+  try {
+    return configure(std::move(scenario), std::move(overrides));
+  } catch (const UserError& error) {
+    throw CannotJudge(std::string("the recording needs what this program does not have: ") +
+                      error.what());
+  }
+}
+
+ReplayResult replay(const Recording& recording, bool loose) {
+  ReplayResult result;
+  result.configuration = configuration_of(recording);
+  ScenarioWorld world(0, result.configuration);
+  if (!loose) {
+    const auto strategy = make_replay(recording.choices);
+    result.run = run_traced(world, *strategy, 0);
+    result.divergence = first_difference(recording, result.run);
+    if (result.divergence.empty() && strategy->diverged()) {
+      result.divergence = fmt::format("choice {} was not possible", strategy->diverged_at());
+    }
+    result.exact = result.divergence.empty();
+  }
+  if (!result.exact) {
+    result.run = {};
+    LandmarkStrategy strategy(recording, result.run.trace);
+    TraceCollector collector(result.run.trace);
+    RunOptions options;
+    options.steps_max = world.steps_max();
+    options.observer = &collector;
+    result.run.result = world.world().run(strategy, options);
+    result.missed = std::move(strategy).missed();
+  }
+  result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
+                        signature_of(result.run.result) == recording.signature;
+  return result;
+}
+
+}  // namespace interleaf

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/run.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <tuple>
+
+#include "engine/version.h"
+
+namespace interleaf {
+namespace {
+
+// How often a task came to this access of this function so far.
+class AccessCounts {
+ public:
+  std::uint64_t count(const TraceEvent& event) {
+    return ++counts_[{event.task, event.function, event.op}];
+  }
+
+ private:
+  std::map<std::tuple<TaskId, const Function*, Op>, std::uint64_t> counts_;
+};
+
+std::string function_name(const TraceEvent& event) {
+  return event.function == nullptr ? "-" : event.function->name;
+}
+
+}  // namespace
+
+TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
+  TracedRun run;
+  TraceCollector collector(run.trace);
+  RunOptions options;
+  options.seed = seed;
+  options.steps_max = world.steps_max();
+  options.observer = &collector;
+  run.result = world.world().run(strategy, options);
+  return run;
+}
+
+std::string verdict_of(const RunResult& result) {
+  const Finding* finding = result.verdict();
+  return std::string(finding == nullptr ? "clean" : finding_name(finding->kind));
+}
+
+std::string signature_of(const RunResult& result) {
+  const Finding* finding = result.verdict();
+  return finding == nullptr ? "" : finding->signature();
+}
+
+std::string digest_text(std::uint64_t digest) { return fmt::format("{:016x}", digest); }
+
+std::vector<Recording::Switch> switches_of(const Trace& trace) {
+  std::vector<Recording::Switch> switches;
+  const TraceEvent* before = nullptr;
+  // The access a task was about to make is the next one it makes: look ahead once per task.
+  std::vector<const TraceEvent*> steps;
+  for (const TraceEvent& event : trace.events) {
+    if (event.kind == TraceEvent::Kind::kStep) steps.push_back(&event);
+  }
+  std::vector<std::uint64_t> nth(steps.size());
+  AccessCounts counts;
+  for (std::size_t i = 0; i < steps.size(); ++i) nth[i] = counts.count(*steps[i]);
+  std::vector<std::size_t> next_of_task(steps.size(), steps.size());
+  std::vector<std::size_t> upcoming(trace.tasks.size(), steps.size());
+  for (std::size_t i = steps.size(); i-- > 0;) {
+    next_of_task[i] = upcoming[steps[i]->task];
+    upcoming[steps[i]->task] = i;
+  }
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (before != nullptr && before->task != steps[i]->task) {
+      Recording::Switch entry;
+      const std::size_t about_to = next_of_task[i - 1];
+      entry.kind = steps[i]->previous_runnable ? Recording::Switch::Kind::kPreemption
+                                               : Recording::Switch::Kind::kBlock;
+      entry.step = steps[i]->step;
+      entry.task = trace.tasks[before->task];
+      entry.to = trace.tasks[steps[i]->task];
+      if (about_to < steps.size()) {
+        entry.function = function_name(*steps[about_to]);
+        entry.access = op_name(steps[about_to]->op);
+        entry.nth = nth[about_to];
+      } else {
+        entry.function = "-";
+        entry.access = "end";
+        entry.nth = 1;
+      }
+      switches.push_back(std::move(entry));
+    }
+    before = steps[i];
+  }
+  return switches;
+}
+
+Recording make_recording(const Configuration& configuration, const TracedRun& run,
+                         const Origin& origin) {
+  Recording recording;
+  recording.tool_version = version();
+  recording.scenario_name = configuration.scenario.name;
+  recording.scenario_text = configuration.scenario.text;
+  recording.scenario_digest = scenario_digest_of(recording.scenario_text);
+  recording.kernel = configuration.kernel->name;
+  recording.patches = configuration.patch_slugs();
+  recording.patches_with = configuration.overrides.with;
+  recording.patches_without = configuration.overrides.without;
+  recording.persona = configuration.persona->name;
+  for (const auto& [key, value] : configuration.overrides.settings) {
+    recording.settings.push_back({key, value});
+  }
+  recording.strategy = origin.strategy;
+  recording.seed = origin.seed;
+  recording.note = origin.note;
+  recording.choices = run.result.schedule;
+  recording.switches = switches_of(run.trace);
+  recording.steps = run.result.steps;
+  recording.final_digest = run.result.digest;
+  recording.preemptions = run.result.preemptions;
+  recording.verdict = verdict_of(run.result);
+  recording.signature = signature_of(run.result);
+  if (const Finding* finding = run.result.verdict()) recording.evidence = finding->message;
+  std::map<std::pair<TaskId, std::string>, std::uint64_t> chosen;
+  for (const TraceEvent& event : run.trace.events) {
+    if (event.kind != TraceEvent::Kind::kChoice) continue;
+    const std::string& kind = run.trace.texts[event.text];
+    recording.data_choices.push_back(
+        {run.trace.tasks[event.task], kind, ++chosen[{event.task, kind}], event.object});
+  }
+  std::uint64_t next = 1;
+  for (const TraceEvent& event : run.trace.events) {
+    if (event.kind != TraceEvent::Kind::kStep || event.step < next) continue;
+    recording.checkpoints.push_back({event.step, event.digest});
+    while (next <= event.step) next *= 2;
+  }
+  return recording;
+}
+
+std::vector<bool> windows_reached(const Scenario& scenario, const Trace& trace) {
+  std::vector<bool> reached;
+  for (const WindowSpec& window : scenario.window) {
+    std::uint64_t entered = 0;
+    for (const TraceEvent& event : trace.events) {
+      if (event.kind != TraceEvent::Kind::kEnter || window.function != event.function->name) continue;
+      if (window.task.empty() || window.task == trace.tasks[event.task]) ++entered;
+    }
+    reached.push_back(entered >= window.nth);
+  }
+  return reached;
+}
+
+}  // namespace interleaf

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/world.h"
+
+#include "engine/kernel/block.h"
+#include "engine/kernel/fs.h"
+#include "engine/kernel/machine.h"
+#include "engine/kernel/writeback.h"
+#include "engine/oracle.h"
+#include "engine/process.h"
+#include "scheduler/frame.h"
+
+namespace interleaf {
+namespace {
+
+// Everything of ours in the arena that tasks refer to.
+struct Cast {
+  Oracle oracle;
+  std::vector<Process*> processes;
+};
+
+void make_files(const Configuration& configuration, Oracle& oracle) {
+  const kernel::geometry& geometry = configuration.geometry;
+  const Scenario& scenario = configuration.scenario;
+  for (std::size_t i = 0; i < scenario.files.size(); ++i) {
+    const FileSpec& file = scenario.files[i];
+    if (!file.exists) continue;
+    kernel::inode* node = kernel::create_inode(file.name);
+    node->i_size.poke(static_cast<kernel::loff_t>(file.size));
+    node->i_disksize.poke(static_cast<kernel::loff_t>(file.size));
+    const std::vector<std::uint8_t>& image = configuration.image(i);
+    node->blocks.assign((file.size + geometry.block_size - 1) / geometry.block_size,
+                        kernel::BLOCK_HOLE);
+    for (std::size_t block = 0; block < node->blocks.size() && !image.empty(); ++block) {
+      const std::uint64_t where = node->i_sb->next_block++;
+      node->blocks[block] = where;
+      kernel::disk_poke(node->i_sb->s_bdev, where, image.data() + block * geometry.block_size);
+    }
+    oracle.add_file(*node, file.size, image);
+  }
+}
+
+// When all processes have ended: what the cache and the disk hold together, then what is on the
+// disk after everything was written back, as after a clean unmount.
+void check_at_end(void* argument) {
+  auto* cast = static_cast<Cast*>(argument);
+  for (Process* process : cast->processes) process->ended().wait();
+  FRAME(unmount);
+  Scheduler::current()->begin_epilogue();
+  cast->oracle.check_all(false);
+  kernel::sync_filesystem(kernel::this_machine().sb);
+  cast->oracle.check_all(true);
+}
+
+void set_up(Scheduler& scheduler, const Configuration& configuration) {
+  auto* cast = new Cast();
+  kernel::machine_config config{};
+  config.geo = configuration.geometry;
+  config.fs = configuration.persona;
+  config.patches = configuration.patches;
+  config.watcher = &cast->oracle;
+  const Scenario& scenario = configuration.scenario;
+  for (const auto& [kind, budget] : scenario.faults) {
+    config.faults_max += static_cast<unsigned>(budget);
+  }
+  // User tasks first: their ids are their columns.
+  cast->processes.resize(scenario.tasks.size());
+  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
+    scheduler.spawn(
+        scenario.tasks[i].name,
+        [](void* process) { (*static_cast<Process**>(process))->run(); }, &cast->processes[i]);
+  }
+  scheduler.spawn("unmount", check_at_end, cast);
+  kernel::boot_machine(scheduler, config);
+  make_files(configuration, cast->oracle);
+  for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
+    cast->processes[i] = new Process(configuration, i, cast->processes);
+  }
+  for (const DaemonSpec& daemon : scenario.daemons) {
+    if (daemon.name == "flusher") kernel::spawn_flusher(scheduler);
+    if (daemon.name == "khugepaged") kernel::spawn_khugepaged(scheduler);
+  }
+}
+
+}  // namespace
+
+ScenarioWorld::ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration)
+    : configuration_(std::move(configuration)),
+      world_(std::make_unique<World>(
+          slot, [this](Scheduler& scheduler) { set_up(scheduler, *configuration_); })) {}
+
+std::uint64_t ScenarioWorld::steps_max() const {
+  return configuration_->scenario.steps_max.value_or(200'000);
+}
+
+}  // namespace interleaf

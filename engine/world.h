@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The World of a scenario: a machine with its disk and files, one process per task, the daemons,
+// the oracle, and a last task that checks everything when the others have ended and the file
+// system was synced. Every run of it starts from the same state.
+#pragma once
+
+#include <memory>
+
+#include "engine/configuration.h"
+#include "scheduler/world.h"
+
+namespace interleaf {
+
+// `slot`: one per World that lives at the same time. The Configuration is kept alive by the World.
+class ScenarioWorld {
+ public:
+  ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration);
+
+  World& world() { return *world_; }
+  const Configuration& configuration() const { return *configuration_; }
+  std::uint64_t steps_max() const;
+
+ private:
+  std::shared_ptr<const Configuration> configuration_;
+  std::unique_ptr<World> world_;
+};
+
+}  // namespace interleaf
