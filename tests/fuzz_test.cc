@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/fuzz.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/user_error.h"
+
+namespace interleaf {
+namespace {
+
+std::shared_ptr<const Configuration> losing() {
+  return configure(load_scenario("thp-write-open"), {});
+}
+
+// What a report says, but for time.
+std::string summary(const FuzzReport& report) {
+  std::string text = std::to_string(report.runs) + " runs";
+  for (const FuzzFinding& finding : report.findings) {
+    text += "; seed " + std::to_string(finding.seed) + " x" + std::to_string(finding.count) + " " +
+            signature_of(finding.run.result) + " " + digest_text(finding.run.result.digest);
+  }
+  for (const auto& [signature, count] : report.ignored) {
+    text += "; ignored " + signature + " x" + std::to_string(count);
+  }
+  return text;
+}
+
+TEST(Fuzz, FindsTheSameWhateverTheNumberOfJobs) {
+  for (const bool keep_going : {false, true}) {
+    FuzzOptions options;
+    options.keep_going = keep_going;
+    options.seed_last = 999;
+    options.jobs = 1;
+    const std::string one = summary(fuzz(losing(), options, nullptr));
+    for (const unsigned jobs : {2u, 3u, 7u}) {
+      options.jobs = jobs;
+      EXPECT_EQ(summary(fuzz(losing(), options, nullptr)), one) << jobs << " jobs";
+    }
+  }
+}
+
+TEST(Fuzz, StopsAtTheLowestSeedThatFinds) {
+  FuzzOptions options;
+  options.seed_last = 999;
+  options.jobs = 2;
+  const FuzzReport report = fuzz(losing(), options, nullptr);
+  ASSERT_EQ(report.findings.size(), 1u);
+  EXPECT_EQ(report.runs, report.findings.front().seed + 1);
+  EXPECT_EQ(report.findings.front().count, 1u);
+}
+
+TEST(Fuzz, DoesNotCountWhatIsIgnored) {
+  FuzzOptions options;
+  options.seed_last = 99;
+  options.ignore = {""};  // everything
+  const FuzzReport report = fuzz(losing(), options, nullptr);
+  EXPECT_TRUE(report.findings.empty());
+  EXPECT_FALSE(report.ignored.empty());
+  EXPECT_EQ(report.runs, 100u);
+}
+
+TEST(Fuzz, MinimisedRunsHaveTheSameSignatureAndNoMorePreemptions) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.seed_last = 299;
+  options.minimize = false;
+  const FuzzReport as_found = fuzz(losing(), options, nullptr);
+  options.minimize = true;
+  const FuzzReport minimised = fuzz(losing(), options, nullptr);
+  ASSERT_EQ(minimised.findings.size(), as_found.findings.size());
+  for (std::size_t i = 0; i < minimised.findings.size(); ++i) {
+    const RunResult& small = minimised.findings[i].run.result;
+    const RunResult& large = as_found.findings[i].run.result;
+    EXPECT_EQ(signature_of(small), signature_of(large));
+    EXPECT_LE(small.preemptions, large.preemptions);
+  }
+}
+
+TEST(Fuzz, SaysWhenTheWindowWasNeverReached) {
+  Scenario scenario = load_scenario("thp-write-open-mitigated");
+  scenario.window = {{"", "collapse_file", 1}};
+  FuzzOptions options;
+  options.seed_last = 99;
+  const FuzzReport report = fuzz(configure(scenario, {}), options, nullptr);
+  EXPECT_FALSE(report.window_reached);
+  EXPECT_EQ(report.window_missed, std::vector<std::string>{"collapse_file"});
+}
+
+TEST(Fuzz, RefusesAnUnknownStrategy) {
+  FuzzOptions options;
+  options.strategy = "rndom";
+  EXPECT_THROW(fuzz(losing(), options, nullptr), UserError);
+}
+
+}  // namespace
+}  // namespace interleaf

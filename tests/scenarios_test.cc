@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Goes over every scenario and every expectation in it: the verdict without the fix, clean with
+// it, the window reached.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/expectation.h"
+#include "engine/fuzz.h"
+#include "engine/report.h"
+
+namespace interleaf {
+namespace {
+
+struct Case {
+  std::string scenario;
+  std::size_t expectation;
+};
+
+void PrintTo(const Case& c, std::ostream* out) { *out << c.scenario << " #" << c.expectation; }
+
+std::vector<Case> cases() {
+  std::vector<Case> all;
+  for (const std::string& name : list_scenarios()) {
+    const std::size_t count = load_scenario(name).expect.size();
+    for (std::size_t i = 0; i < count; ++i) all.push_back({name, i});
+  }
+  return all;
+}
+
+std::shared_ptr<const Configuration> configured(const Scenario& scenario, const Expectation& e) {
+  Overrides overrides;
+  overrides.kernel = e.kernel.value_or("");
+  overrides.persona = e.persona.value_or("");
+  overrides.with = e.with;
+  overrides.without = e.without;
+  return configure(scenario, overrides);
+}
+
+std::string shown(const Configuration& configuration, const FuzzFinding& finding) {
+  return cpu_table(configuration, finding.run, {}) + consequence(finding.run) + "seed " +
+         std::to_string(finding.seed) + ", interleaf fuzz " + configuration.scenario.name;
+}
+
+class Scenarios : public testing::TestWithParam<Case> {};
+
+TEST_P(Scenarios, ComeOutAsTheyExpect) {
+  const Scenario scenario = load_scenario(GetParam().scenario);
+  const Expectation& expectation = scenario.expect[GetParam().expectation];
+  const auto configuration = configured(scenario, expectation);
+  FuzzOptions options;
+  options.seed_last = 19'999;
+  options.jobs = 2;
+  options.ignore = expectation.known;
+  // Clean is clean of everything; of a loss the first one is enough.
+  options.keep_going = expectation.verdict == "unknown";
+  const FuzzReport report = fuzz(configuration, options, nullptr);
+  EXPECT_TRUE(report.window_reached) << testing::PrintToString(report.window_missed);
+  if (expectation.verdict == "clean") {
+    EXPECT_EQ(report.runs, 20'000u);
+    ASSERT_TRUE(report.findings.empty()) << shown(*configuration, report.findings.front());
+  } else if (expectation.verdict != "unknown") {
+    ASSERT_FALSE(report.findings.empty()) << "nothing found in " << report.runs << " runs";
+    const FuzzFinding& found = report.findings.front();
+    EXPECT_EQ(verdict_of(found.run.result), expectation.verdict) << shown(*configuration, found);
+  }
+}
+
+TEST_P(Scenarios, RunTheSameTwice) {
+  const Scenario scenario = load_scenario(GetParam().scenario);
+  FuzzOptions options;
+  options.seed_last = 499;
+  options.twice = true;
+  options.keep_going = true;
+  options.minimize = false;
+  const auto configuration = configured(scenario, scenario.expect[GetParam().expectation]);
+  EXPECT_EQ(fuzz(configuration, options, nullptr).nondeterminism, "");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Scenarios, testing::ValuesIn(cases()), [](const auto& info) {
+  std::string name = info.param.scenario + "_" + std::to_string(info.param.expectation);
+  std::replace(name.begin(), name.end(), '-', '_');
+  return name;
+});
+
+// The tables in a scenario are schedules: each one must be possible and show the first
+// expectation's verdict.
+TEST(ScenarioTables, HappenAndShowTheFirstVerdict) {
+  for (const std::string& name : list_scenarios()) {
+    const Scenario scenario = load_scenario(name);
+    const auto configuration = configured(scenario, scenario.expect.front());
+    for (const TableSpec& spec : scenario.tables) {
+      std::vector<Row> rows;
+      for (const TableRow& row : spec.rows) {
+        for (std::size_t task = 0; task < scenario.tasks.size(); ++task) {
+          if (scenario.tasks[task].name == row.task) {
+            rows.push_back({static_cast<TaskId>(task), row.function});
+          }
+        }
+      }
+      const auto strategy = make_table(rows);
+      ScenarioWorld world(0, configuration);
+      const TracedRun run = run_traced(world, *strategy, 0);
+      EXPECT_EQ(strategy->satisfied(), rows.size())
+          << name << "\n" << cpu_table(*configuration, run, {});
+      EXPECT_EQ(verdict_of(run.result), scenario.expect.front().verdict)
+          << name << "\n" << cpu_table(*configuration, run, {}) << consequence(run);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace interleaf
