@@ -295,7 +295,7 @@ std::int64_t Process::store(const Statement& statement) {
 // What the kernel does for a process that ends: mappings first, then descriptors.
 void Process::exit() {
   FRAME(do_exit);
-  if (mm_ != nullptr) kernel::exit_mmap(mm_);
+  if (mm_ != nullptr) kernel::mmput(mm_);
   for (Variable& variable : variables_) {
     if (variable.file != nullptr) close(variable);
   }

@@ -12,7 +12,6 @@
 
 #include "scheduler/check.h"
 
-
 namespace interleaf {
 namespace {
 
@@ -127,9 +126,9 @@ FiberPool::FiberPool(Arena& arena, unsigned count, void (*body)(void*, unsigned)
     worker.top = top;
     // A page below each stack that nobody may touch: an overflow stops at once.
     CHECK(mprotect(reinterpret_cast<void*>(top - kStackBytes - page), page, PROT_NONE) == 0);
-    worker.fiber =
-        boost::fibers::fiber(boost::fibers::launch::post, std::allocator_arg,
-                             GivenStack(top, kStackBytes), [impl = impl_.get(), i] { impl->work(i); });
+    worker.fiber = boost::fibers::fiber(boost::fibers::launch::post, std::allocator_arg,
+                                        GivenStack(top, kStackBytes),
+                                        [impl = impl_.get(), i] { impl->work(i); });
     boost::this_fiber::yield();  // runs the worker up to its first park
     impl_->queue->forget(impl_->main);
     where_[i] = worker.where;

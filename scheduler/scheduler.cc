@@ -44,6 +44,7 @@ Frame::~Frame() {
 
 void Scheduler::gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
                             const char* waits_for, Where where) {
+  if (kNoPoints && open) return;
   announce(op, object, address, true, where);
   const TaskMask self = task_bit(current_);
   Task& task = *task_;
@@ -110,7 +111,8 @@ void Scheduler::decide() {
     next = only_choice();
   } else {
     next = strategy_->pick(*this, runnable);
-    if (next == Strategy::kPause) [[unlikely]] next = wait_for_answer(runnable);
+    if (next == Strategy::kPause) [[unlikely]]
+      next = wait_for_answer(runnable);
     CHECK(next < kTasksMax && (runnable & task_bit(next)) != 0);
     add_choice(next);
   }
@@ -306,10 +308,14 @@ RunEnd Scheduler::judge_hang() {
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
     return RunEnd::kLivelock;
   }
-  std::string object;
-  std::vector<std::string> details = describe_deadlock(*this, object);
-  const std::string message = details.empty() ? std::string("no task can go on") : details.front();
-  report(FindingKind::kDeadlock, object, message, false, std::move(details));
+  Deadlock deadlock = describe_deadlock(*this);
+  // Whoever ran last has nothing to do with it: the stack of a task that hangs says more, and is
+  // the same however the others came to an end.
+  const TaskId ran = current_;
+  set_current(deadlock.first);
+  report(FindingKind::kDeadlock, deadlock.object, deadlock.summary, false,
+         std::move(deadlock.lines));
+  set_current(ran);
   return RunEnd::kDeadlock;
 }
 

@@ -47,6 +47,14 @@ struct Gate {
   TaskMask waiting = 0;
 };
 
+// Benchmarks compile the points out to see what they cost: then tasks switch where they block, and
+// nowhere else.
+#ifdef INTERLEAF_NO_POINTS
+inline constexpr bool kNoPoints = true;
+#else
+inline constexpr bool kNoPoints = false;
+#endif
+
 // Why a run ended.
 enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
 
@@ -75,6 +83,7 @@ class Scheduler {
 
   // Announces an access, lets the strategy choose, and returns when it is to be performed.
   void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+    if constexpr (kNoPoints) return;
     announce(op, object, address, marked, where);
     decide();
     perform();
@@ -101,7 +110,8 @@ class Scheduler {
 
   // Reports "sleeping while atomic" if the current task holds a spinlock or is an RCU reader.
   void might_sleep(Where where) {
-    if (task_->atomic_depth != 0) [[unlikely]] report_sleep_in_atomic(where);
+    if (task_->atomic_depth != 0) [[unlikely]]
+      report_sleep_in_atomic(where);
   }
 
   // Lock order: call before a blocking acquisition, after any acquisition, and at release.
@@ -123,7 +133,8 @@ class Scheduler {
 
   // A remark for the trace ("// ..." in tables); free when nobody watches.
   void remark(std::string_view text) {
-    if (observer_ != nullptr) [[unlikely]] add_remark(text);
+    if (observer_ != nullptr) [[unlikely]]
+      add_remark(text);
   }
   bool observed() const { return observer_ != nullptr; }
 
@@ -168,7 +179,8 @@ class Scheduler {
   friend class Frame;
 
   void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
-    if (object.value - 1 >= kPoisoned - 1) [[unlikely]] number(object, address, where);
+    if (object.value - 1 >= kPoisoned - 1) [[unlikely]]
+      number(object, address, where);
     Access& next = task_->next;
     next.address = address;
     next.where = where;
@@ -179,7 +191,8 @@ class Scheduler {
   void number(ObjectNumber& object, const void* address, Where where);
   // Somebody else may have freed the object between announcement and access.
   void check_alive(ObjectNumber& object, const void* address, Where where) {
-    if (object.value >= kPoisoned) [[unlikely]] number(object, address, where);
+    if (object.value >= kPoisoned) [[unlikely]]
+      number(object, address, where);
   }
   // Chooses and switches; returns when the caller's task is to go on.
   void decide();
@@ -202,19 +215,19 @@ class Scheduler {
     mix(std::uint64_t{current_} | std::uint64_t{static_cast<std::uint8_t>(task.next.op)} << 8 |
         std::uint64_t{task.next.object} << 16 |
         (function == nullptr ? 0 : std::uint64_t{function->hash} << 32));
-    if (steps_ >= unusual_at_) [[unlikely]] perform_unusual(task);
+    if (steps_ >= unusual_at_) [[unlikely]]
+      perform_unusual(task);
   }
   // An observer, a polling task, or the step limit: what most steps need not think of.
   void perform_unusual(Task& task);
-  void refresh_unusual() {
-    unusual_at_ = observer_ != nullptr || relaxing_ != 0 ? 0 : steps_max_;
-  }
+  void refresh_unusual() { unusual_at_ = observer_ != nullptr || relaxing_ != 0 ? 0 : steps_max_; }
   void finish_task();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
   [[noreturn]] void end_run(RunEnd end);
   void add_choice(std::uint8_t byte) {
-    if (choices_ == choices_max_) [[unlikely]] grow_schedule();
+    if (choices_ == choices_max_) [[unlikely]]
+      grow_schedule();
     choice_bytes_[choices_++] = byte;
   }
   void grow_schedule();
@@ -259,7 +272,7 @@ class Scheduler {
   TaskMask relaxing_ = 0;
   std::size_t findings_ = 0;
   Observer* observer_ = nullptr;
-  Schedule* schedule_ = nullptr;         // outside the arena; choices_ of it are valid
+  Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
   std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
   Arena* arena_ = nullptr;
   void* root_ = nullptr;

@@ -58,6 +58,7 @@ World::World(unsigned slot, const std::function<void(Scheduler&)>& setup) : aren
 
 // Lets every task run up to its first point, in order of ids.
 void World::prime() {
+  if (kNoPoints) return;  // a task would run to where it blocks
   Scheduler& s = *scheduler_;
   s.priming_ = true;
   for (unsigned i = 0; i < s.task_count() && !s.stopped_at_boot_; ++i) {

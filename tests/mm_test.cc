@@ -240,7 +240,8 @@ TEST(Mapping, IsRefusedWhereTheFileDoesNotAllowIt)
 		filp_close(ro);
 		filp_close(wo);
 	});
-	EXPECT_EQ(results, (std::array<std::int64_t, 5>{ -EACCES, -EACCES, -EINVAL, -EINVAL, -ENOMEM }));
+	EXPECT_EQ(results,
+		  (std::array<std::int64_t, 5>{ -EACCES, -EACCES, -EINVAL, -EINVAL, -ENOMEM }));
 }
 
 TEST(ReadFault, MapsWhatTheCacheHasAround)
@@ -316,7 +317,8 @@ TEST(SharedMapping, StoresReachTheCacheAndDirtyIt)
 		run_alone(test, [&](mm_struct *mm) {
 			file *f = do_open(find_inode("f"), O_RDWR);
 			const std::uint64_t at = map(mm, f, 2, kRW, MAP_SHARED);
-			load(mm, at);		/* page 0: wp_page_shared, page 1: do_shared_fault */
+			/* Page 0: wp_page_shared, page 1: do_shared_fault. */
+			load(mm, at);
 			entries = show(mm, at);
 			BUG_ON(is_dirty(0));
 			store(mm, at, 'x');
@@ -794,7 +796,8 @@ TEST(Race, StoresAgainstWriteback)
 		});
 		for (unsigned seed = 0; seed < kSeeds; ++seed) {
 			const interleaf::RunResult &result = test.harness.run(seed);
-			ASSERT_TRUE(result.clean()) << persona << " seed " << seed << describe(result);
+			ASSERT_TRUE(result.clean())
+				<< persona << " seed " << seed << "\n" << describe(result);
 			ASSERT_EQ(leftovers(test), "") << persona << " seed " << seed;
 			const char on_disk = test.harness.inspect([] {
 				std::array<char, kPage> block{};

@@ -14,6 +14,7 @@ constexpr const char* kHead = R"(title: test
 kernel: 6.12.95
 persona: ext4
 geometry: {hpage_pages: 4}
+expect: {verdict: unknown}
 files:
   f: {size: 16K, content: pattern(7)}
 )";

@@ -22,6 +22,17 @@ TaskId add_task(Scheduler& s, const char* name, State* state, Body, bool daemon 
       name, [](void* p) { Body{}(*static_cast<State*>(p)); }, state, daemon);
 }
 
+// A finding in a line: signature, step, task; then message and details.
+inline std::string text_of(const RunResult& result) {
+  std::string text;
+  for (const Finding& f : result.findings) {
+    text += f.signature() + " @" + std::to_string(f.step) + ' ' + f.task_name + '\n';
+    text += "  " + f.message + '\n';
+    for (const std::string& line : f.details) text += "  - " + line + '\n';
+  }
+  return text;
+}
+
 // One World of a `State` whose constructor gets the Scheduler and adds the tasks.
 template <typename State>
 class Program {

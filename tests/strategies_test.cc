@@ -9,6 +9,7 @@
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/shared.h"
 #include "scheduler/sync/wait_queue.h"
+#include "scheduler/task_mask.h"
 #include "tests/scheduler_programs.h"
 
 namespace interleaf {
@@ -119,6 +120,17 @@ TEST(Strategies, GiveTheseBytesEverywhere) {
             "1+2121212110+00002020002202 647a1c4d3adf9ebe");
   EXPECT_EQ(run_as_text(p, "round-robin", 1), "1+020+012012012020202020020202 c73bcda5c2f281bf");
   EXPECT_EQ(run_as_text(p, "keep-running", 0), "0+00000001+0111222 0e8710adfa2ca6da");
+}
+
+TEST(Random, PicksTheNthTaskOfEverySet) {
+  for (TaskMask tasks = 1; tasks < 1u << 12; ++tasks) {
+    std::uint32_t index = 0;
+    for (TaskId id = 0; id < 12; ++id) {
+      if ((tasks & task_bit(id)) == 0) continue;
+      ASSERT_EQ(nth_task(tasks, index++), id) << tasks;
+    }
+    ASSERT_EQ(count_tasks(tasks), index);
+  }
 }
 
 TEST(Random, ReachesManySchedules) {

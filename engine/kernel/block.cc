@@ -19,13 +19,11 @@
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
-constexpr interleaf::LockClass queue_lock_class{"queue_lock"};
+constexpr interleaf::LockClass queue_lock_class{ "queue_lock" };
 
 /* The block as it is to be overwritten; the immutable base image is left alone. */
 unsigned char *own_block(block_device *bdev, std::uint64_t block)
@@ -57,7 +55,8 @@ void transfer_write(block_device *bdev, bio *request)
 	folio_read_contents(request->bi_folio, request->offset, bytes.data(), bytes.size());
 	for (std::size_t i = 0; i < request->blocks.size(); i++) {
 		const std::size_t at = i * bdev->block_size;
-		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data() + at, bdev->block_size);
+		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data() + at,
+			    bdev->block_size);
 		this_machine().watcher->block_written(
 			*request->owner, request->pos + static_cast<loff_t>(at), bdev->block_size);
 	}

@@ -14,11 +14,9 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 /* For find_get_entry: any entry, marked or not. */
 constexpr xa_mark_t XA_PRESENT = XA_MARKS_MAX;
@@ -59,8 +57,8 @@ void let_owner_go_on(const xa_state &xas, const void *entry)
 void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark)
 {
 	for (;;) {
-		void *entry = mark == XA_PRESENT ? xas_find(xas, max) :
-						   xas_find_marked(xas, max, mark);
+		void *entry =
+			mark == XA_PRESENT ? xas_find(xas, max) : xas_find_marked(xas, max, mark);
 
 		if (xas_retry(xas, entry))
 			continue;
@@ -336,8 +334,7 @@ unsigned find_get_entries(address_space *mapping, pgoff_t *start, pgoff_t end, f
 	return folio_batch_count(fbatch);
 }
 
-namespace
-{
+namespace {
 
 /* Shadows carry no marks, but one may have taken the place of a folio that did: skipped. */
 unsigned get_folios(address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark_t mark,
@@ -365,7 +362,8 @@ unsigned get_folios(address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark
 } // namespace
 
 /* Referenced folios that overlap [*start, end], not locked; *start moves on. */
-unsigned filemap_get_folios(address_space *mapping, pgoff_t *start, pgoff_t end, folio_batch *fbatch)
+unsigned filemap_get_folios(address_space *mapping, pgoff_t *start, pgoff_t end,
+			    folio_batch *fbatch)
 {
 	FRAME(filemap_get_folios);
 	return get_folios(mapping, start, end, XA_PRESENT, fbatch);
@@ -472,7 +470,7 @@ int __filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t, 
 		}
 
 		if (split_order == 0) {
-			xas_store(&xas, f);	/* does nothing in an error state */
+			xas_store(&xas, f); /* does nothing in an error state */
 			if (xas_error(&xas) == 0) {
 				mapping->nrpages.store(mapping->nrpages.load() + nr);
 				vm_stat_add(this_machine().stat.nr_file_pages, nr);
@@ -523,8 +521,7 @@ int filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t gfp
 
 /* ---- removal ---- */
 
-namespace
-{
+namespace {
 
 /* i_pages locked. The folio is about to leave the cache: clean, and mapped by nobody. */
 void filemap_unaccount_folio(address_space *mapping, folio *f)

@@ -13,11 +13,9 @@
 #include "engine/kernel/bug.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 bool pos_same_folio(loff_t pos1, loff_t pos2, const folio *f)
 {
@@ -94,7 +92,7 @@ int filemap_get_pages(file *f, loff_t pos, std::size_t count, folio_batch *fbatc
 {
 	address_space *mapping = f->f_mapping;
 	const pgoff_t index = static_cast<pgoff_t>(pos) >> page_shift();
-	const pgoff_t last_index =	/* behind the last page wanted */
+	const pgoff_t last_index = /* behind the last page wanted */
 		(static_cast<pgoff_t>(pos) + count + page_size() - 1) >> page_shift();
 
 	FRAME(filemap_get_pages);
@@ -191,14 +189,15 @@ long filemap_read(file *f, loff_t pos, void *to, std::size_t len, long already_r
 			for (unsigned i = 0; i < fbatch.nr; ++i) {
 				folio *fo = fbatch.folios[i];
 				const std::size_t fsize = folio_size(fo);
-				const std::size_t offset = static_cast<std::size_t>(pos) & (fsize - 1);
+				const std::size_t offset =
+					static_cast<std::size_t>(pos) & (fsize - 1);
 				const auto folio_pos =
 					static_cast<loff_t>(fo->index.load() << page_shift());
 
 				if (end < folio_pos)
 					break;
-				const std::size_t bytes =
-					std::min(static_cast<std::size_t>(end - pos), fsize - offset);
+				const std::size_t bytes = std::min(
+					static_cast<std::size_t>(end - pos), fsize - offset);
 				if (i > 0)
 					folio_mark_accessed(fo);
 				if (should_fail("copy_to_user")) {

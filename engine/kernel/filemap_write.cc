@@ -15,11 +15,9 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 /* Where the write goes. i_rwsem is held, else the end of the file may move meanwhile. */
 loff_t generic_write_checks(const file *f, loff_t pos)
@@ -49,9 +47,9 @@ long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t le
 	address_space *mapping = f->f_mapping;
 	const address_space_operations *a_ops = mapping->a_ops;
 	const auto *in = static_cast<const unsigned char *>(from);
-	std::size_t chunk = mapping_large_folio_support(mapping) ? page_size() * hpage_pages() :
-								   page_size();
-	std::size_t limit = len;	/* less after a short copy that was rejected */
+	std::size_t chunk =
+		mapping_large_folio_support(mapping) ? page_size() * hpage_pages() : page_size();
+	std::size_t limit = len; /* less after a short copy that was rejected */
 	std::size_t written = 0;
 	long status = 0;
 
@@ -72,7 +70,8 @@ long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t le
 			break;
 		}
 
-		status = a_ops->write_begin(f, mapping, pos, static_cast<unsigned>(bytes), &fo, &fsdata);
+		status = a_ops->write_begin(f, mapping, pos, static_cast<unsigned>(bytes), &fo,
+					    &fsdata);
 		if (status < 0)
 			break;
 

@@ -21,9 +21,9 @@ namespace kernel
 namespace
 {
 
-constexpr interleaf::LockClass folio_lock_class{"folio lock"};
-constexpr interleaf::BlockType folio_block{"folio"};
-constexpr interleaf::BlockType contents_block{"page contents"};
+constexpr interleaf::LockClass folio_lock_class{ "folio lock" };
+constexpr interleaf::BlockType folio_block{ "folio" };
+constexpr interleaf::BlockType contents_block{ "page contents" };
 
 interleaf::Arena &arena()
 {
@@ -86,7 +86,8 @@ void free_folio_memory(folio *f)
 	arena().free(contents);
 	arena().free(content_numbers);
 	auto *begin = reinterpret_cast<unsigned char *>(f);
-	const auto kept = static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->lock) - begin);
+	const auto kept =
+		static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->lock) - begin);
 	std::memset(begin + kept, interleaf::kPoisonByte, sizeof(folio) - kept);
 	f->number = number;
 	f->contents = contents;
@@ -121,7 +122,8 @@ void folio_use_after_free(const folio *f)
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
 	CHECK(scheduler != nullptr);
 	scheduler->report(interleaf::FindingKind::kUseAfterFree, folio_block.name,
-			  "the order of freed folio " + std::to_string(f->number) + " was used", true);
+			  "the order of freed folio " + std::to_string(f->number) + " was used",
+			  true);
 }
 
 std::size_t folio_size(const folio *f)

@@ -16,13 +16,11 @@
 #include "scheduler/frame.h"
 #include "scheduler/sync/barrier.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
-constexpr interleaf::LockClass list_lock_class{"list_lock"};
+constexpr interleaf::LockClass list_lock_class{ "list_lock" };
 
 /* list_lock held. */
 void inode_io_list_del(bdi_writeback *wb, inode *node)
@@ -68,7 +66,7 @@ int __writeback_single_inode(inode *node, writeback_control *wbc)
 
 	node->i_lock.lock();
 	node->i_state.clear(I_DIRTY_PAGES);
-	interleaf::smp_mb();	/* pairs with the one in mark_inode_dirty_pages */
+	interleaf::smp_mb(); /* pairs with the one in mark_inode_dirty_pages */
 	if (xa_marked(&mapping->i_pages, PAGECACHE_TAG_DIRTY))
 		node->i_state.set(I_DIRTY_PAGES);
 	node->i_lock.unlock();
@@ -147,7 +145,7 @@ void mark_inode_dirty_pages(inode *node)
 {
 	FRAME(__mark_inode_dirty);
 	bdi_writeback *wb = &node->i_sb->s_wb;
-	interleaf::smp_mb();	/* pairs with the one in __writeback_single_inode */
+	interleaf::smp_mb(); /* pairs with the one in __writeback_single_inode */
 	if (node->i_state.test(I_DIRTY_PAGES))
 		return;
 

@@ -120,10 +120,11 @@ unsigned do_fault_around(vm_fault *vmf)
 	const pgoff_t pte_off = pte_index(vmf->address);
 	const pgoff_t vma_off = vmf->pgoff - vma->vm_pgoff;
 	const pgoff_t vma_pages = (vma->vm_end - vma->vm_start) / page_size();
-	const pgoff_t from = std::max(pte_off / nr_pages * nr_pages,
-				      pte_off - std::min(pte_off, vma_off));
+	const pgoff_t from =
+		std::max(pte_off / nr_pages * nr_pages, pte_off - std::min(pte_off, vma_off));
 	const pgoff_t to = std::min({ from + nr_pages, pgoff_t{ hpage_pages() },
-				      pte_off + vma_pages - vma_off }) - 1;
+				      pte_off + vma_pages - vma_off }) -
+			   1;
 
 	if (pmd_none(pmd_offset(vma->vm_mm, vmf->address)->read_once())) {
 		vmf->prealloc_pte = pte_alloc_one();
@@ -131,8 +132,8 @@ unsigned do_fault_around(vm_fault *vmf)
 			return VM_FAULT_OOM;
 	}
 	rcu_read_lock();
-	const unsigned ret = filemap_map_pages(vmf, vmf->pgoff + from - pte_off,
-					       vmf->pgoff + to - pte_off);
+	const unsigned ret =
+		filemap_map_pages(vmf, vmf->pgoff + from - pte_off, vmf->pgoff + to - pte_off);
 	rcu_read_unlock();
 	return ret;
 }
@@ -180,7 +181,7 @@ unsigned do_cow_fault(vm_fault *vmf)
 
 /* ---- stores to shared mappings ---- */
 
-/* Asks the filesystem. VM_FAULT_LOCKED: granted, folio locked. 0 or VM_FAULT_NOPAGE: fault again. */
+/* Asks the filesystem. VM_FAULT_LOCKED: granted, folio locked. VM_FAULT_NOPAGE: fault again. */
 unsigned do_page_mkwrite(vm_fault *vmf)
 {
 	FRAME(do_page_mkwrite);
@@ -503,8 +504,7 @@ bool file_position(const translation &walk, std::uint64_t offset, std::size_t *l
 /* Outside the tables there is nothing; across pages would be two accesses. */
 bool valid_access(const mm_struct *mm, std::uint64_t address, std::size_t len)
 {
-	return pmd_index(address) < mm->pmd_count &&
-	       address % page_size() + len <= page_size();
+	return pmd_index(address) < mm->pmd_count && address % page_size() + len <= page_size();
 }
 
 } // namespace

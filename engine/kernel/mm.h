@@ -124,7 +124,7 @@ struct vm_fault {
 	std::uint64_t address;			/* page aligned */
 	pgoff_t pgoff;
 	bool write = false;
-	bool allow_retry = false;			/* mmap_lock may be dropped */
+	bool allow_retry = false;		/* mmap_lock may be dropped */
 	bool mmap_lock_dropped = false;		/* and was */
 	folio *page_folio = nullptr;		/* result of ->fault: referenced, locked if VM_FAULT_LOCKED */
 	folio *cow_folio = nullptr;

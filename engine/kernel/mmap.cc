@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Mapping and unmapping files (mm/mmap.c, mm/vma.c of 6.12).
 //
-// Left out: anonymous mappings, MAP_FIXED and hints, merging of VMAs, mremap, mprotect, brk, rlimits,
-// mlock, stack growth, userfaultfd. THP is "madvise": a new VMA is not registered with khugepaged.
+// Left out: anonymous mappings, MAP_FIXED and hints, merging of VMAs, mremap, mprotect, brk,
+// rlimits, mlock, stack growth, userfaultfd. THP is "madvise": a new VMA is not registered with khugepaged.
 // Here do_mmap() and do_munmap() take mmap_lock themselves. A file whose last reference was a VMA's
 // is closed after mmap_lock is dropped, where task work would do it.
 //
@@ -60,9 +60,10 @@ std::uint64_t thp_get_unmapped_area(const mm_struct *mm, std::uint64_t len, loff
 /* mmap_lock held for write. */
 void vma_insert(mm_struct *mm, vm_area_struct *vma)
 {
-	const auto behind = std::find_if(
-		mm->vmas.begin(), mm->vmas.end(),
-		[&](const vm_area_struct *other) { return other->vm_start > vma->vm_start; });
+	const auto behind =
+		std::find_if(mm->vmas.begin(), mm->vmas.end(), [&](const vm_area_struct *other) {
+			return other->vm_start > vma->vm_start;
+		});
 	mm->vmas.insert(behind, vma);
 }
 
@@ -159,7 +160,8 @@ void __split_vma(mm_struct *mm, vm_area_struct *vma, std::uint64_t address)
  * `floor` or above `ceiling`, where other VMAs may use them. The entries are empty, and nobody
  * else looks for them: no lock.
  */
-void free_pgd_range(mmu_gather *tlb, vm_area_struct *vma, std::uint64_t floor, std::uint64_t ceiling)
+void free_pgd_range(mmu_gather *tlb, vm_area_struct *vma, std::uint64_t floor,
+		    std::uint64_t ceiling)
 {
 	FRAME(free_pgd_range);
 	for (std::uint64_t at = vma->vm_start / pmd_size() * pmd_size(); at < vma->vm_end;
@@ -265,7 +267,8 @@ std::int64_t do_mmap(mm_struct *mm, file *f, loff_t offset, std::uint64_t len, i
 	if (address != kNoSpace) {
 		ret = mmap_region(mm, f, address, mapped, vm_flags, pgoff);
 		if (ret > 0)
-			mm->mmap_base = std::max(mm->mmap_base, round_up(address + mapped, pmd_size()));
+			mm->mmap_base =
+				std::max(mm->mmap_base, round_up(address + mapped, pmd_size()));
 	}
 	mm->mmap_lock.up_write();
 	return ret;
@@ -299,7 +302,8 @@ int do_munmap(mm_struct *mm, std::uint64_t address, std::uint64_t len)
 	}
 	const std::vector<vm_area_struct *> detached(first, behind);
 	const std::uint64_t floor = first == mm->vmas.begin() ? 0 : (*(first - 1))->vm_end;
-	const std::uint64_t ceiling = behind == mm->vmas.end() ? task_size(mm) : (*behind)->vm_start;
+	const std::uint64_t ceiling =
+		behind == mm->vmas.end() ? task_size(mm) : (*behind)->vm_start;
 	mm->vmas.erase(first, behind);
 	mm->mmap_lock.downgrade_write();
 

@@ -46,7 +46,8 @@ int do_msync(mm_struct *mm, std::uint64_t address, std::uint64_t len, int flags)
 				break;
 		}
 		const std::uint64_t piece_end = std::min(end, vma->vm_end);
-		const auto fstart = static_cast<loff_t>(linear_page_index(vma, start) * page_size());
+		const auto fstart =
+			static_cast<loff_t>(linear_page_index(vma, start) * page_size());
 		const loff_t fend = fstart + static_cast<loff_t>(piece_end - start) - 1;
 		start = piece_end;
 		if ((flags & MS_SYNC) == 0 || (vma->vm_flags & VM_SHARED) == 0)

@@ -24,9 +24,9 @@ namespace kernel
 namespace
 {
 
-constexpr interleaf::LockClass mmap_lock_class{"mmap_lock"};
-constexpr interleaf::LockClass pmd_lock_class{"pmd_lock"};
-constexpr interleaf::LockClass ptl_class{"ptl"};
+constexpr interleaf::LockClass mmap_lock_class{ "mmap_lock" };
+constexpr interleaf::LockClass pmd_lock_class{ "pmd_lock" };
+constexpr interleaf::LockClass ptl_class{ "ptl" };
 
 } // namespace
 
@@ -48,7 +48,7 @@ mm_struct::mm_struct(const char *owner, unsigned pmds_max)
 
 std::uint64_t pmd_size()
 {
-	return std::uint64_t{hpage_pages()} * page_size();
+	return std::uint64_t{ hpage_pages() } * page_size();
 }
 
 unsigned pte_index(std::uint64_t address)
@@ -114,9 +114,8 @@ void pte_free(pte_table *table)
 void pte_free_defer(pte_table *table)
 {
 	static_assert(offsetof(pte_table, rcu) == 0);
-	rcu().call(&table->rcu, [](interleaf::RcuHead *head) {
-		pte_free(reinterpret_cast<pte_table *>(head));
-	});
+	rcu().call(&table->rcu,
+		   [](interleaf::RcuHead *head) { pte_free(reinterpret_cast<pte_table *>(head)); });
 }
 
 void pmd_install(mm_struct *mm, std::uint64_t address, pte_table **table)

@@ -18,7 +18,10 @@ inline bool pmd_same(pmd_t a, pmd_t b)
 {
 	return a.table == b.table && a.huge == b.huge && a.bits == b.bits;
 }
-inline bool pte_young(pte_t pte) { return (pte.bits & PTE_YOUNG) != 0; }
+inline bool pte_young(pte_t pte)
+{
+	return (pte.bits & PTE_YOUNG) != 0;
+}
 
 /* The entry of this address, whatever it holds. */
 inline TableEntry<pmd_t> *pmd_offset(mm_struct *mm, std::uint64_t address)
@@ -64,16 +67,16 @@ file *maybe_unlock_mmap_for_io(vm_fault *vmf, file *fpin);
 /* References and reverse mappings of entries that were removed, until their translations are
  * gone from the TLBs. */
 struct mmu_gather {
-	std::vector<folio *> rmaps;	/* still counted as mapped: dirty ones, up to the PTL's end */
-	std::vector<folio *> folios;	/* a reference each */
+	std::vector<folio *> rmaps; /* still counted as mapped: dirty ones, up to the PTL's end */
+	std::vector<folio *> folios; /* a reference each */
 	std::vector<pte_table *> tables;
 };
 void tlb_finish_mmu(mmu_gather *tlb);
 
 /* What a zap spares. Null stands for nothing. */
 struct zap_details {
-	folio *single_folio = nullptr;	/* this one must be unmapped on return: its lock is held */
-	bool even_cows = false;		/* anonymous pages too */
+	folio *single_folio = nullptr; /* this one must be unmapped on return: its lock is held */
+	bool even_cows = false; /* anonymous pages too */
 };
 /* Requires: mmap_lock, or i_mmap_rwsem of the VMA's file. */
 void unmap_page_range(mmu_gather *tlb, vm_area_struct *vma, std::uint64_t start, std::uint64_t end,

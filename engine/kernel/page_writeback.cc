@@ -19,11 +19,9 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 bool mapping_tagged(address_space *mapping, xa_mark_t mark)
 {
@@ -53,7 +51,7 @@ struct writeback_walk {
 	pgoff_t end;
 	xa_mark_t tag;
 	folio_batch fbatch;
-	unsigned next = 0;		/* in fbatch */
+	unsigned next = 0; /* in fbatch */
 };
 
 /* With the folio lock: is this still a dirty folio of the mapping that nobody writes? If so it is
@@ -255,7 +253,7 @@ int write_cache_pages(address_space *mapping, writeback_control *wbc,
 	walk.wbc = wbc;
 	walk.index = wbc->range_cyclic ? mapping->writeback_index.load()
 				       : static_cast<pgoff_t>(wbc->range_start) / size;
-	walk.end = wbc->range_cyclic ? ~pgoff_t{0} : static_cast<pgoff_t>(wbc->range_end) / size;
+	walk.end = wbc->range_cyclic ? ~pgoff_t{ 0 } : static_cast<pgoff_t>(wbc->range_end) / size;
 	walk.tag = PAGECACHE_TAG_DIRTY;
 	if (wbc->sync_mode == WB_SYNC_ALL || wbc->tagged_writepages) {
 		tag_pages_for_writeback(mapping, walk.index, walk.end);

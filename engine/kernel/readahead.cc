@@ -15,11 +15,9 @@
 #include "engine/kernel/bug.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 /* ---- looking for holes; RCU ---- */
 
@@ -133,7 +131,8 @@ void do_page_cache_ra(readahead_control *ractl, unsigned long nr_to_read,
 }
 
 /* Exactly what was asked for, up to the window; at least one page. */
-void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra, unsigned long nr_to_read)
+void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra,
+			 unsigned long nr_to_read)
 {
 	FRAME(force_page_cache_ra);
 	do_page_cache_ra(ractl, std::min<unsigned long>(nr_to_read, std::max(1u, ra->ra_pages)), 0);
@@ -237,9 +236,8 @@ void page_cache_sync_readahead(address_space *mapping, file_ra_state *ra, file *
 		/* Start of the file, a large read, or the next page of a sequence. */
 		ra->start = index;
 		ra->size = get_init_ra_size(req_count, max_pages);
-		ra->async_size = ra->size > req_count ?
-					 ra->size - static_cast<unsigned>(req_count) :
-					 ra->size >> 1;
+		ra->async_size = ra->size > req_count ? ra->size - static_cast<unsigned>(req_count)
+						      : ra->size >> 1;
 		page_cache_ra_order(&ractl, ra);
 		return;
 	}

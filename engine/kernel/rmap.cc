@@ -65,10 +65,10 @@ private:
 	vm_area_struct *vma_;
 	std::uint64_t address_ = 0;
 	std::uint64_t end_ = 0;
-	pte_table *table_ = nullptr;	/* mapped, and its lock is held if locked_ */
+	pte_table *table_ = nullptr; /* mapped, and its lock is held if locked_ */
 	bool locked_ = false;
-	bool huge_ = false;		/* pmd_lock is held */
-	bool at_entry_ = false;		/* address_ was returned */
+	bool huge_ = false; /* pmd_lock is held */
+	bool at_entry_ = false; /* address_ was returned */
 	bool sync_;
 };
 

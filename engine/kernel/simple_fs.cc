@@ -31,11 +31,9 @@
 #include "scheduler/frame.h"
 #include "scheduler/sync/completion.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 using interleaf::Frame;
 using interleaf::Function;
@@ -62,13 +60,13 @@ struct function_names {
 };
 
 struct filesystem {
-	address_space_operations a_ops;	/* first: mapping->a_ops leads here */
+	address_space_operations a_ops; /* first: mapping->a_ops leads here */
 	std::string_view persona_name;
 	inode_operations inode_ops;
 	file_operations file_ops;
-	bool buffer_heads;		/* dirt goes through buffers, and before PG_uptodate */
-	bool writeback_before_map;	/* PG_writeback is set before blocks are looked up */
-	bool zeroes_eof_block;		/* before a write or truncate that leaves a gap behind it */
+	bool buffer_heads; /* dirt goes through buffers, and before PG_uptodate */
+	bool writeback_before_map; /* PG_writeback is set before blocks are looked up */
+	bool zeroes_eof_block; /* before a write or truncate that leaves a gap behind it */
 	bool stable_writes;
 	function_names names;
 };
@@ -246,11 +244,13 @@ void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 		folio_detach_private(f);
 }
 
-/* ext4: who makes a folio dirty holds its lock or a mapping of it that is dirty already. */
+/* ext4: who makes a folio dirty has prepared it, and holds its lock or a mapping of it that is
+ * dirty already. */
 bool ext4_dirty_folio(address_space *mapping, folio *f)
 {
 	FRAME(ext4_dirty_folio);
 	VM_WARN_ON_ONCE(!f->lock.peek_locked() && !f->flags.peek(PG_dirty));
+	VM_WARN_ON_ONCE(!f->flags.peek(PG_private));
 	return filemap_dirty_folio(mapping, f);
 }
 
@@ -267,7 +267,7 @@ void end_read(bio *request)
 
 /* A read that its submitter waits for, with the folio lock kept. */
 struct sync_read {
-	interleaf::Completion done{"block read"};
+	interleaf::Completion done{ "block read" };
 	int status = 0;
 };
 
@@ -279,11 +279,19 @@ void end_sync_read(bio *request)
 	waiter->done.complete();
 }
 
-/* A request to read the whole folio, or null if there is nothing on the disk to read. */
+/*
+ * A request to read the whole folio, or null if there is nothing on the disk to read. Blocks behind
+ * the end of the file are not read: truncate may be between the new size and freeing them. The
+ * size is looked at with the folio locked in the cache, where such a truncate will find it.
+ */
 bio *read_request(inode *node, folio *f)
 {
 	const loff_t pos = folio_pos(f);
-	std::vector<std::uint64_t> blocks = map_blocks(node, blocks_of(pos, folio_size(f)));
+	const block_range range = blocks_of(pos, folio_size(f));
+	const std::uint64_t end = blocks_of(0, static_cast<std::size_t>(i_size_read(node))).end;
+	std::vector<std::uint64_t> blocks = map_blocks(node, range);
+	for (std::uint64_t i = std::max(end, range.first); i < range.end; i++)
+		blocks[i - range.first] = BLOCK_HOLE;
 	if (std::none_of(blocks.begin(), blocks.end(), is_on_disk))
 		return nullptr;
 	return new bio{ .op = bio_op::READ,
@@ -381,7 +389,8 @@ int simple_writepage(folio *f, writeback_control *, void *)
 		return 0;
 	}
 	/* What a mapping stored beyond the end must not reach the disk. */
-	const std::size_t used = std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
+	const std::size_t used =
+		std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
 	if (used < folio_size(f))
 		folio_zero_contents(f, used, folio_size(f) - used);
 
@@ -425,10 +434,12 @@ int simple_writepages(address_space *mapping, writeback_control *wbc)
  * Gives back the locked folio at pos, with the bytes around the write in place if it was not
  * uptodate. `len` may reach beyond the folio. Sleeps. 0, -ENOMEM, -ENOSPC, -EIO.
  */
-int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len, folio **foliop, void **)
+int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len, folio **foliop,
+		       void **)
 {
 	const Frame frame(filesystem_of(mapping).names.write_begin);
-	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(pos) / page_size(), FGP_WRITEBEGIN);
+	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(pos) / page_size(),
+				       FGP_WRITEBEGIN);
 	if (IS_ERR(f))
 		return static_cast<int>(PTR_ERR(f));
 
@@ -474,7 +485,8 @@ int simple_write_end(file *, address_space *mapping, loff_t pos, unsigned len, u
 		i_size_write(node, end);
 	folio_unlock(f);
 	folio_put(f);
-	if (old_size < pos)
+	/* Linux also comes here if nothing was copied, and so the size did not change. */
+	if (copied != 0 && old_size < pos)
 		pagecache_isize_extended(node, old_size, pos);
 	return static_cast<int>(copied);
 }
@@ -706,8 +718,9 @@ int simple_fsync(file *f, loff_t start, loff_t end, bool)
 
 /* ---- the four ---- */
 
-constexpr address_space_operations a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
-					 decltype(address_space_operations::dirty_folio) dirty)
+constexpr address_space_operations
+a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
+      decltype(address_space_operations::dirty_folio) dirty)
 {
 	return { .read_folio = simple_read_folio,
 		 .readahead = simple_readahead,

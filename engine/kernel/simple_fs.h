@@ -7,8 +7,7 @@
 
 #include "engine/kernel/config.h"
 
-namespace kernel
-{
+namespace kernel {
 
 struct folio;
 struct inode;

@@ -27,9 +27,9 @@ namespace kernel
 namespace
 {
 
-constexpr interleaf::LockClass lru_lock_class{"lru_lock"};
-constexpr interleaf::LockClass cpu_fbatches_class{"cpu_fbatches.lock"};
-constexpr interleaf::LockClass drain_mutex_class{"lru_add_drain_all mutex"};
+constexpr interleaf::LockClass lru_lock_class{ "lru_lock" };
+constexpr interleaf::LockClass cpu_fbatches_class{ "cpu_fbatches.lock" };
+constexpr interleaf::LockClass drain_mutex_class{ "lru_add_drain_all mutex" };
 
 struct lru_list {
 	folio *first = nullptr;
@@ -45,17 +45,17 @@ struct lru_batch {
 };
 
 struct cpu_fbatches {
-	interleaf::Spinlock lock{cpu_fbatches_class};
+	interleaf::Spinlock lock{ cpu_fbatches_class };
 	lru_batch batches[NR_LRU_BATCHES];
 };
 
 } // namespace
 
 struct lru_state {
-	interleaf::Spinlock lru_lock{lru_lock_class};
-	lru_list lists[2];		/* lru_lock; inactive, active. New ones come first */
-	interleaf::Mutex drain_mutex{drain_mutex_class};
-	cpu_fbatches cpus[interleaf::kTasksMax + 1];	/* the last one is of the set-up */
+	interleaf::Spinlock lru_lock{ lru_lock_class };
+	lru_list lists[2]; /* lru_lock; inactive, active. New ones come first */
+	interleaf::Mutex drain_mutex{ drain_mutex_class };
+	cpu_fbatches cpus[interleaf::kTasksMax + 1]; /* the last one is of the set-up */
 };
 
 namespace
@@ -109,7 +109,7 @@ void lruvec_del_folio(folio *f)
 void lru_deactivate_file(folio *f)
 {
 	if (folio_mapped(f))
-		return;	/* somebody uses it */
+		return; /* somebody uses it */
 	lruvec_del_folio(f);
 	folio_clear_active(f);
 	folio_clear_referenced(f);

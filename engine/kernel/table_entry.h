@@ -93,12 +93,13 @@ private:
 
 	T value_{};
 	mutable interleaf::ObjectNumber number_;
-	interleaf::Gate gate_;			/* those that want to change the entry */
-	interleaf::TaskMask walkers_ = 0;	/* CPUs between a walk and its access */
+	interleaf::Gate gate_; /* those that want to change the entry */
+	interleaf::TaskMask walkers_ = 0; /* CPUs between a walk and its access */
 };
 
 template <typename T>
-T READ_ONCE(const TableEntry<T> &entry, std::source_location where = std::source_location::current())
+T READ_ONCE(const TableEntry<T> &entry,
+	    std::source_location where = std::source_location::current())
 {
 	return entry.read_once(where);
 }

@@ -19,11 +19,9 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel
-{
+namespace kernel {
 
-namespace
-{
+namespace {
 
 bool mapping_empty(address_space *mapping)
 {
@@ -74,11 +72,11 @@ void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbat
  * not come across it again, else an empty range. May sleep.
  */
 struct straddler {
-	bool found = false;		/* a folio was there */
+	bool found = false; /* a folio was there */
 	bool stays = false;
 	pgoff_t index = 0;
 	pgoff_t next = 0;
-	loff_t end_pos = 0;		/* the byte after it */
+	loff_t end_pos = 0; /* the byte after it */
 };
 
 straddler truncate_straddler(address_space *mapping, pgoff_t index, loff_t start, loff_t end)
@@ -188,10 +186,9 @@ bool truncate_inode_partial_folio(folio *f, loff_t start, loff_t end)
 	const loff_t pos = folio_pos(f);
 	const std::size_t offset = pos < start ? static_cast<std::size_t>(start - pos) : 0;
 	const std::uint64_t pos_after = static_cast<std::uint64_t>(pos) + size;
-	const std::size_t length =
-		pos_after <= static_cast<std::uint64_t>(end)
-			? size - offset
-			: static_cast<std::size_t>(end + 1 - pos) - offset;
+	const std::size_t length = pos_after <= static_cast<std::uint64_t>(end)
+					   ? size - offset
+					   : static_cast<std::size_t>(end + 1 - pos) - offset;
 
 	folio_wait_writeback(f);
 	if (length == size) {
@@ -224,7 +221,7 @@ void truncate_inode_pages_range(address_space *mapping, loff_t lstart, loff_t le
 
 	const pgoff_t size = page_size();
 	pgoff_t start = (static_cast<pgoff_t>(lstart) + size - 1) / size;
-	pgoff_t end = lend == -1 ? ~pgoff_t{0} : (static_cast<pgoff_t>(lend) + 1) / size;
+	pgoff_t end = lend == -1 ? ~pgoff_t{ 0 } : (static_cast<pgoff_t>(lend) + 1) / size;
 	folio_batch fbatch;
 	pgoff_t indices[folio_batch::kMax];
 
@@ -240,7 +237,7 @@ void truncate_inode_pages_range(address_space *mapping, loff_t lstart, loff_t le
 	}
 
 	const pgoff_t first = static_cast<pgoff_t>(lstart) / size;
-	const pgoff_t last = lend == -1 ? ~pgoff_t{0} / size : static_cast<pgoff_t>(lend) / size;
+	const pgoff_t last = lend == -1 ? ~pgoff_t{ 0 } / size : static_cast<pgoff_t>(lend) / size;
 	bool same_folio = first == last;
 	straddler edge = truncate_straddler(mapping, first, lstart, lend);
 	if (edge.found) {
@@ -441,7 +438,8 @@ int invalidate_inode_pages2_range(address_space *mapping, pgoff_t start, pgoff_t
 				continue;
 			/* Before the first lock: the rest of the range in one go. */
 			if (!did_range_unmap && folio_mapped(f)) {
-				unmap_mapping_pages(mapping, indices[i], 1 + end - indices[i], false);
+				unmap_mapping_pages(mapping, indices[i], 1 + end - indices[i],
+						    false);
 				did_range_unmap = true;
 			}
 			folio_lock(f);
@@ -471,7 +469,7 @@ int invalidate_inode_pages2_range(address_space *mapping, pgoff_t start, pgoff_t
 int invalidate_inode_pages2(address_space *mapping)
 {
 	FRAME(invalidate_inode_pages2);
-	return invalidate_inode_pages2_range(mapping, 0, ~pgoff_t{0});
+	return invalidate_inode_pages2_range(mapping, 0, ~pgoff_t{ 0 });
 }
 
 } // namespace kernel

@@ -2,8 +2,7 @@
 // What reclaim does to one folio (mm/vmscan.c).
 #pragma once
 
-namespace kernel
-{
+namespace kernel {
 
 struct address_space;
 struct folio;

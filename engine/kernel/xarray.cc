@@ -43,13 +43,13 @@ using interleaf::Shared;
 
 /* The slots lie behind it. */
 struct xa_node {
-	interleaf::RcuHead rcu;			/* first: the callback gets its address */
+	interleaf::RcuHead rcu; /* first: the callback gets its address */
 	Shared<xa_node *> parent;
-	Shared<std::uint64_t> marks[XA_MARKS_MAX];	/* bit s: slot s has the mark */
-	std::uint8_t shift = 0;			/* bits of the index below this node */
-	std::uint8_t offset = 0;		/* slot in the parent */
-	std::uint8_t count = 0;			/* slots in use */
-	std::uint8_t nr_values = 0;		/* of these, values and their siblings */
+	Shared<std::uint64_t> marks[XA_MARKS_MAX]; /* bit s: slot s has the mark */
+	std::uint8_t shift = 0; /* bits of the index below this node */
+	std::uint8_t offset = 0; /* slot in the parent */
+	std::uint8_t count = 0; /* slots in use */
+	std::uint8_t nr_values = 0; /* of these, values and their siblings */
 
 	Shared<void *> &slot(unsigned number)
 	{
@@ -60,8 +60,8 @@ struct xa_node {
 namespace
 {
 
-constexpr interleaf::LockClass xa_lock_class{"xa_lock"};
-constexpr interleaf::BlockType xa_node_block{"xa_node"};
+constexpr interleaf::LockClass xa_lock_class{ "xa_lock" };
+constexpr interleaf::BlockType xa_node_block{ "xa_node" };
 
 /* ---- entries ---- */
 
@@ -202,7 +202,8 @@ std::uint64_t xas_max(const xa_state *xas)
 {
 	std::uint64_t max = xas->xa_index;
 	if (xas->xa_shift != 0 || xas->xa_sibs != 0) {
-		const std::uint64_t mask = ((xas->xa_sibs + std::uint64_t{ 1 }) << xas->xa_shift) - 1;
+		const std::uint64_t mask =
+			((xas->xa_sibs + std::uint64_t{ 1 }) << xas->xa_shift) - 1;
 		max |= mask;
 		if (mask == max)
 			max++;
@@ -303,7 +304,8 @@ unsigned xas_find_chunk(const xa_state *xas, bool advance, xa_mark_t mark)
 	const unsigned offset = xas->xa_offset + (advance ? 1 : 0);
 	if (offset >= chunk_size(xas))
 		return chunk_size(xas);
-	const std::uint64_t word = xas->xa_node_->marks[mark].load() & ~std::uint64_t{ 0 } << offset;
+	const std::uint64_t word = xas->xa_node_->marks[mark].load() & ~std::uint64_t{ 0 }
+									       << offset;
 	if (word == 0)
 		return chunk_size(xas);
 	return static_cast<unsigned>(std::countr_zero(word));
@@ -361,7 +363,7 @@ xa_node *xas_alloc(xa_state *xas, unsigned shift)
 	if (xas_invalid(xas))
 		return nullptr;
 	if (node != nullptr) {
-		BUG_ON(node->count != 0);	/* it was meant for a split: see xas_destroy() */
+		BUG_ON(node->count != 0); /* it was meant for a split: see xas_destroy() */
 		xas->xa_alloc = nullptr;
 	} else {
 		if (should_fail("xa_node")) {
@@ -405,7 +407,8 @@ void *xas_start(xa_state *xas)
  * One level down. A slot that turned from an entry into a node while its siblings were read must
  * be looked at again: the walker would land in the wrong part of the range.
  */
-template <bool locked> void *xas_descend(xa_state *xas, xa_node *node)
+template <bool locked>
+void *xas_descend(xa_state *xas, xa_node *node)
 {
 	unsigned offset = get_offset(xas, node);
 	void *entry = locked ? xa_entry_locked(node, offset) : xa_entry(node, offset);
@@ -676,7 +679,8 @@ xa_node *alloc_copies(const xa_state *xas, void *entry, unsigned shift)
 		} else {
 			if ((i & xas->xa_sibs) != 0)
 				content = xa_mk_sibling(i & ~xas->xa_sibs);
-			node->nr_values = static_cast<std::uint8_t>(node->nr_values + xa_is_value(entry));
+			node->nr_values =
+				static_cast<std::uint8_t>(node->nr_values + xa_is_value(entry));
 		}
 		node->slot(i).poke(content);
 		node->count++;
@@ -773,7 +777,7 @@ void xas_pause(xa_state *xas)
 	}
 	xas_move_index(xas, offset);
 	if (xas->xa_index == 0)
-		set_bounds(xas);	/* wrapped */
+		set_bounds(xas); /* wrapped */
 	else
 		xas_reset(xas);
 }
@@ -1007,7 +1011,7 @@ void *xas_find_marked(xa_state *xas, std::uint64_t max, xa_mark_t mark)
 		if (offset > xas->xa_offset) {
 			advance = false;
 			xas_move_index(xas, offset);
-			if (xas->xa_index - 1 >= max)	/* also if it wrapped */
+			if (xas->xa_index - 1 >= max) /* also if it wrapped */
 				return past_max();
 			xas->xa_offset = offset;
 			if (offset == chunk_size(xas))
@@ -1258,7 +1262,7 @@ void xas_split_alloc(xa_state *xas, void *entry, unsigned order)
 	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
 		scheduler->might_sleep(std::source_location::current());
 	if (xas->xa_shift >= shift)
-		return;	/* it stays in its node */
+		return; /* it stays in its node */
 	for (unsigned slots = 1u << above; slots > 0; slots--) {
 		xa_node *node = alloc_copies(xas, entry, shift - chunk_shift(xas));
 		if (node == nullptr) {
@@ -1272,8 +1276,8 @@ void xas_split_alloc(xa_state *xas, void *entry, unsigned order)
 }
 
 /*
- * Slots change from the last one to the first, siblings before the slot that they point to, so
- * that no reader takes a node for its neighbour's. Pairs with xas_descend().
+ * Slots change from the last one to the first, siblings before the slot that they point to: a
+ * reader whom xas_descend() sends back, since the slot is a node by now, finds no sibling again.
  */
 void xas_split(xa_state *xas, void *entry, unsigned order)
 {
@@ -1437,7 +1441,8 @@ const char *check_node(const xarray *xa, xa_node *node)
 			if (child->shift + xa->xa_chunk_shift != node->shift)
 				return "a child's shift does not fit its parent's";
 			for (xa_mark_t mark : kMarks) {
-				if (node_any_mark(child, mark) != ((node->marks[mark].peek() & bit(i)) != 0))
+				if (node_any_mark(child, mark) !=
+				    ((node->marks[mark].peek() & bit(i)) != 0))
 					return "a slot's mark is not that of its child";
 			}
 			if (const char *wrong = check_node(xa, child))
@@ -1484,7 +1489,9 @@ xa_peeked xa_peek(const xarray *xa, std::uint64_t index)
 			return {};
 		if (!xa_is_node(entry)) {
 			const unsigned covered = slots_of_entry(node, offset, slots);
-			return { entry, shift_of(node) + static_cast<unsigned>(std::bit_width(covered)) - 1,
+			return { entry,
+				 shift_of(node) + static_cast<unsigned>(std::bit_width(covered)) -
+					 1,
 				 node_get_marks(node, offset) };
 		}
 	}
@@ -1498,7 +1505,8 @@ const char *xa_check(const xarray *xa)
 	if (!xa_is_node(head)) {
 		if (xa_is_internal(head))
 			return "the head is an internal entry";
-		return head == nullptr && xa->xa_marks.peek() != 0 ? "an empty array has marks" : nullptr;
+		return head == nullptr && xa->xa_marks.peek() != 0 ? "an empty array has marks"
+								   : nullptr;
 	}
 	xa_node *node = xa_to_node(head);
 	if (node->parent.peek() != nullptr)

@@ -24,10 +24,13 @@ TaskId holder(const Scheduler& scheduler, TaskId id) {
   return kNoTask;
 }
 
+const char* waited_for(const Task& task) {
+  return task.waits_for == nullptr ? "a wake-up" : task.waits_for;
+}
+
 std::string describe(const Scheduler& scheduler, TaskId id) {
   const Task& task = scheduler.task(id);
-  std::string line = std::string(task.name) + " waits for " +
-                     (task.waits_for == nullptr ? "a wake-up" : task.waits_for);
+  std::string line = std::string(task.name) + " waits for " + waited_for(task);
   if (task.function() != nullptr) line += std::string(" in ") + task.function()->name;
   line += " since step " + std::to_string(task.last_step);
   const TaskId by = holder(scheduler, id);
@@ -56,28 +59,28 @@ std::vector<TaskId> find_cycle(const Scheduler& scheduler) {
 
 }  // namespace
 
-std::vector<std::string> describe_deadlock(const Scheduler& scheduler, std::string& object) {
-  std::vector<std::string> lines;
+Deadlock describe_deadlock(const Scheduler& scheduler) {
+  Deadlock deadlock;
   std::vector<std::string> names;
   const std::vector<TaskId> cycle = find_cycle(scheduler);
   auto add = [&](TaskId id) {
-    lines.push_back(describe(scheduler, id));
-    const Task& task = scheduler.task(id);
-    names.emplace_back(task.waits_for == nullptr ? "wake-up" : task.waits_for);
+    if (deadlock.first == kNoTask) deadlock.first = id;
+    deadlock.lines.push_back(describe(scheduler, id));
+    names.emplace_back(waited_for(scheduler.task(id)));
   };
   for (TaskId id : cycle) add(id);
-  for (TaskId id = 0; id < scheduler.task_count(); ++id) {
-    const bool told = std::find(cycle.begin(), cycle.end(), id) != cycle.end();
-    if (!told && blocked(scheduler, id) && !scheduler.task(id).daemon) add(id);
+  for (TaskId id = 0; id < scheduler.task_count() && cycle.empty(); ++id) {
+    if (blocked(scheduler, id) && !scheduler.task(id).daemon) add(id);
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
-  for (const std::string& name : names) object += (object.empty() ? "" : "+") + name;
-  std::string summary = cycle.empty() ? "no task can go on" : "cycle:";
-  for (TaskId id : cycle) summary += std::string(" ") + scheduler.task(id).name + " ->";
-  if (!cycle.empty()) summary += std::string(" ") + scheduler.task(cycle.front()).name;
-  lines.insert(lines.begin(), summary);
-  return lines;
+  for (const std::string& name : names) {
+    deadlock.object += (deadlock.object.empty() ? "" : "+") + name;
+  }
+  deadlock.summary = cycle.empty() ? "no task can go on" : "cycle:";
+  for (TaskId id : cycle) deadlock.summary += std::string(" ") + scheduler.task(id).name + " ->";
+  if (!cycle.empty()) deadlock.summary += std::string(" ") + scheduler.task(cycle.front()).name;
+  return deadlock;
 }
 
 std::vector<std::string> describe_lock_order(const Scheduler& scheduler, const LockOrder& order,

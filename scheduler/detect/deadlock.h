@@ -11,9 +11,14 @@ namespace interleaf {
 
 class Scheduler;
 
-// Requires: no task is runnable. A line per blocked task, the cycle first if there is one; `object`
-// becomes a stable name of what is waited for. The first line sums up.
-std::vector<std::string> describe_deadlock(const Scheduler& scheduler, std::string& object);
+struct Deadlock {
+  TaskId first = kNoTask;          // of the cycle if there is one, else of those that hang
+  std::string object;              // a stable name of what is waited for
+  std::string summary;             // "cycle: a -> b -> a"
+  std::vector<std::string> lines;  // one per blocked task, the cycle first
+};
+// Requires: no task is runnable and one that is no daemon is not finished.
+Deadlock describe_deadlock(const Scheduler& scheduler);
 
 // The edges of an inversion with their stacks, in lockdep's order; `object` becomes the classes.
 std::vector<std::string> describe_lock_order(const Scheduler& scheduler, const LockOrder& order,

@@ -50,8 +50,7 @@ void Rcu::synchronize(Where where) {
     Completion done{"the end of a grace period"};
   } waiter;
   call(
-      &waiter.head,
-      [](RcuHead* head) { reinterpret_cast<Waiter*>(head)->done.complete(); }, where);
+      &waiter.head, [](RcuHead* head) { reinterpret_cast<Waiter*>(head)->done.complete(); }, where);
   waiter.done.wait(where);
 }
 

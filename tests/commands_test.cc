@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The program as a user meets it: exit status, streams, JSON, wrong input.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+namespace interleaf {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Output {
+  int status = -1;
+  std::string out;
+  std::string err;
+};
+
+std::string contents(const fs::path& path) {
+  std::stringstream text;
+  text << std::ifstream(path).rdbuf();
+  return text.str();
+}
+
+class Commands : public testing::Test {
+ protected:
+  Commands() {
+    std::string pattern = (fs::temp_directory_path() / "interleaf-test-XXXXXX").string();
+    directory_ = mkdtemp(pattern.data());
+  }
+  ~Commands() override { fs::remove_all(directory_); }
+
+  // Runs `interleaf ARGUMENTS` in a directory of its own.
+  Output interleaf(const std::string& arguments) const {
+    Output output;
+    const std::string command = "cd " + directory_.string() + " && " + INTERLEAF_PROGRAM + " " +
+                                arguments + " >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    output.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    output.out = contents(directory_ / "out.txt");
+    output.err = contents(directory_ / "err.txt");
+    return output;
+  }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(directory_ / name) << text;
+  }
+
+  // The JSON that a command prints, against tests/golden/NAME. What depends on the machine's speed
+  // is left out.
+  void expect_golden(const std::string& name, const Output& output) const {
+    Json json = Json::parse(output.out);
+    if (json.contains("runs_per_second")) json["runs_per_second"] = "(a number)";
+    const std::string text = json.dump(2) + "\n";
+    const fs::path golden = fs::path(INTERLEAF_SOURCE_DIR) / "tests/golden" / name;
+    if (std::getenv("GOLDEN_UPDATE") != nullptr) {
+      std::ofstream(golden) << text;
+      return;
+    }
+    EXPECT_EQ(text, contents(golden)) << "GOLDEN_UPDATE=1 rewrites " << golden;
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(Commands, ExitWithZeroOneAndTheUsageCode) {
+  EXPECT_EQ(interleaf("run control").status, 0);
+  EXPECT_EQ(interleaf("run canary").status, 1);
+  EXPECT_EQ(interleaf("run canary --expect lost-dirty-data").status, 0);
+  EXPECT_EQ(interleaf("run canary --expect found").status, 0);
+  EXPECT_EQ(interleaf("run canary --expect clean").status, 1);
+  EXPECT_EQ(interleaf("run control --expect lost-dirty-data").status, 1);
+  EXPECT_EQ(interleaf("").status, 129);
+  EXPECT_EQ(interleaf("frobnicate").status, 129);
+  EXPECT_EQ(interleaf("run").status, 129);
+  EXPECT_EQ(interleaf("run canary --no-such-flag").status, 129);
+  EXPECT_EQ(interleaf("--help").status, 0);
+  EXPECT_EQ(interleaf("fuzz --help").status, 0);
+  EXPECT_EQ(interleaf("--version").status, 0);
+}
+
+TEST_F(Commands, NameTheNearestOfWhatIsUnknown) {
+  EXPECT_EQ(interleaf("run canari").err,
+            "interleaf: unknown scenario \"canari\": did you mean \"canary\"?\n");
+  EXPECT_EQ(interleaf("run canary --kernel 6.12.59").err,
+            "interleaf: unknown kernel \"6.12.59\": did you mean \"6.12.95\"?\n");
+  EXPECT_EQ(interleaf("run canary --persona ext5").err,
+            "interleaf: unknown persona \"ext5\": did you mean \"ext4\"?\n");
+  EXPECT_EQ(interleaf("run canary --with open-flush-under-lok").err,
+            "interleaf: unknown patch \"open-flush-under-lok\": did you mean "
+            "\"open-flush-under-lock\"?\n");
+  EXPECT_EQ(interleaf("run canary --set hpage_page=4").status, 129);
+  EXPECT_EQ(interleaf("run canary --set hpage_pages").status, 129);
+  EXPECT_EQ(interleaf("run canary --strategy rndom").status, 129);
+  EXPECT_EQ(interleaf("run canary --expect lost").status, 129);
+  EXPECT_EQ(interleaf("list kernls").err,
+            "interleaf: nothing called \"kernls\" to list: did you mean \"kernels\"?\n");
+  EXPECT_EQ(interleaf("fuzz canary --seeds 5..3").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --seeds five").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --time soon").status, 129);
+}
+
+TEST_F(Commands, ErrorsInAScenarioNameFileLineAndColumn) {
+  write("bad.yaml", "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
+                    "    - fd = opn(\"f\", O_RDWR)\nexpect: {verdict: clean}\n");
+  const Output output = interleaf("run ./bad.yaml");
+  EXPECT_EQ(output.status, 129);
+  EXPECT_NE(output.err.find("bad.yaml:7:12"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find("did you mean \"open\"?"), std::string::npos) << output.err;
+}
+
+TEST_F(Commands, CannotJudgePatchesThatExcludeEachOther) {
+  const Output output =
+      interleaf("run canary --with open-flush-under-lock --with open-flush-before-purge");
+  EXPECT_EQ(output.status, 125);
+  EXPECT_NE(output.err.find("place the same flush"), std::string::npos) << output.err;
+}
+
+TEST_F(Commands, CannotJudgeATableThatCanNotHappen) {
+  write("table.yaml", "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
+                      "    - fd = open(\"f\", O_RDWR)\n  b:\n    - fd = open(\"f\", O_RDWR)\n"
+                      "table: |\n  a                b\n  do_dentry_open\n"
+                      "                   collapse_file\nexpect: {verdict: clean}\n");
+  const Output output = interleaf("run ./table.yaml");
+  EXPECT_EQ(output.status, 125);
+  EXPECT_NE(output.out.find("row 2 of the table cannot happen"), std::string::npos) << output.out;
+}
+
+TEST_F(Commands, FuzzStoresARecordingAndSaysHowToReplayIt) {
+  const Output fuzz = interleaf("fuzz thp-write-open --seeds 0..999 -o found");
+  EXPECT_EQ(fuzz.status, 1);
+  const std::string last = fuzz.err.substr(fuzz.err.rfind("interleaf replay "));
+  const std::string path = last.substr(17, last.size() - 18);
+  const Output replay = interleaf("replay --json " + path);
+  EXPECT_EQ(replay.status, 1) << replay.err;
+  const Json json = Json::parse(replay.out);
+  EXPECT_EQ(json["verdict"], "lost-dirty-data");
+  EXPECT_EQ(json["digest"], json["recorded_digest"]);
+  EXPECT_EQ(json["exact"], true);
+  EXPECT_LT(fs::file_size(directory_ / path), 1024u);
+  // Never overwritten without being told so.
+  EXPECT_EQ(interleaf("fuzz thp-write-open --seeds 0..999 -o found").status, 129);
+  EXPECT_EQ(interleaf("fuzz thp-write-open --seeds 0..999 -o found --force").status, 1);
+}
+
+TEST_F(Commands, RecordingsSurviveAMail) {
+  ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
+  const Output text = interleaf("table a.rec --text");
+  ASSERT_EQ(text.status, 0);
+  std::string mail = "From: a maintainer\r\n\r\nSee below.\r\n\r\n";
+  std::istringstream lines(text.out);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 76u);
+    EXPECT_EQ(line[0], ' ') << line;
+    mail += "> " + line + "\r\n";
+  }
+  write("mail.txt", mail + "-- \r\nsignature\r\n");
+  EXPECT_EQ(interleaf("replay mail.txt --expect lost-dirty-data").status, 0);
+}
+
+TEST_F(Commands, RefuseWhatIsNoRecording) {
+  write("empty.rec", "");
+  write("foreign.rec", "\x89PNG\r\n\x1a\n and so on");
+  for (const char* file : {"empty.rec", "foreign.rec", "missing.rec"}) {
+    const Output output = interleaf(std::string("replay ") + file);
+    EXPECT_EQ(output.status, 129) << output.err;
+    EXPECT_NE(output.err.find(file), std::string::npos) << output.err;
+  }
+}
+
+TEST_F(Commands, PrintTheDocumentedJson) {
+  expect_golden("run-canary.json", interleaf("run canary --json"));
+  expect_golden("fuzz-canary.json", interleaf("fuzz canary --json --seeds 0..9 -o d"));
+  expect_golden("fuzz-control.json", interleaf("fuzz control --json --seeds 0..9"));
+  ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
+  expect_golden("replay-canary.json", interleaf("replay --json a.rec"));
+  expect_golden("list-patches.json", interleaf("list patches --json"));
+}
+
+TEST_F(Commands, PrintTablesWithinAHundredColumns) {
+  for (const char* scenario : {"canary", "thp-write-open", "thp-write-open-flush-before-purge"}) {
+    std::istringstream lines(interleaf(std::string("run ") + scenario).out);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), 100u) << line;
+      EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
+    }
+  }
+}
+
+TEST_F(Commands, RunTheSameScenarioInRealSizes) {
+  EXPECT_EQ(interleaf("run real --expect lost-dirty-data").status, 129);
+  write("real.yaml", contents(fs::path(INTERLEAF_SOURCE_DIR) / "tests/real-sizes.yaml"));
+  const Output output = interleaf("run ./real.yaml --expect lost-dirty-data");
+  EXPECT_EQ(output.status, 0) << output.out << output.err;
+  EXPECT_EQ(interleaf("run ./real.yaml --kernel 6.12.96 --expect lost-dirty-data").status, 1);
+}
+
+}  // namespace
+}  // namespace interleaf
