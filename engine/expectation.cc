@@ -26,7 +26,8 @@ const Expectation* matching_expectation(const Configuration& configuration) {
       return applied(configuration, slug, expectation.position);
     };
     const bool kernel = !expectation.kernel || *expectation.kernel == configuration.kernel->name;
-    const bool persona = !expectation.persona || *expectation.persona == configuration.persona->name;
+    const bool persona =
+        !expectation.persona || *expectation.persona == configuration.persona->name;
     if (kernel && persona &&
         std::all_of(expectation.with.begin(), expectation.with.end(), in_effect) &&
         std::none_of(expectation.without.begin(), expectation.without.end(), in_effect)) {

@@ -10,13 +10,14 @@
 #include <thread>
 
 #include "engine/user_error.h"
+#include "scheduler/check.h"
 #include "scheduler/search/minimize.h"
 #include "scheduler/strategies/twice.h"
 
 namespace interleaf {
 namespace {
 
-constexpr std::uint64_t kChunk = 64;          // seeds handed out at a time
+constexpr std::uint64_t kChunk = 64;           // seeds handed out at a time
 constexpr std::uint64_t kMinimizeRuns = 4000;  // per signature
 constexpr std::uint64_t kWindowRuns = 256;     // traced to see whether the window was reached
 
@@ -48,12 +49,16 @@ class Search {
       : configuration_(configuration), options_(options), next_(options.seed_first) {}
 
   void work(unsigned slot) {
+    std::uint64_t running = options_.seed_first;
+    Context context{this, &running};
+    set_check_context(&Search::describe, &context);
     try {
       ScenarioWorld world(slot, configuration_);
       const auto strategy = find_strategy(options_.strategy)->make();
       for (std::uint64_t first; take(first);) {
         const std::uint64_t last = std::min(options_.seed_last, first + kChunk - 1);
         for (std::uint64_t seed = first; seed <= last && !past_end(seed); ++seed) {
+          running = seed;
           run(world, *strategy, seed);
         }
       }
@@ -62,6 +67,7 @@ class Search {
       failure_ = std::current_exception();
       stop_after_ = 0;
     }
+    set_check_context(nullptr, nullptr);
     const std::lock_guard lock(mutex_);
     ++finished_;
     changed_.notify_all();
@@ -108,6 +114,19 @@ class Search {
   std::string nondeterminism() const { return nondeterminism_; }
 
  private:
+  // What a failing CHECK says: the command that brings it back.
+  struct Context {
+    const Search* search;
+    const std::uint64_t* seed;
+  };
+  static std::string describe(void* argument) {
+    const auto* context = static_cast<const Context*>(argument);
+    const Configuration& configuration = *context->search->configuration_;
+    return "interleaf fuzz " + configuration.scenario.name + " on " + configuration.kernel_text() +
+           " (" + std::string(configuration.persona->name) + ") --strategy " +
+           context->search->options_.strategy + " --seeds " + std::to_string(*context->seed);
+  }
+
   bool take(std::uint64_t& first) {
     const std::lock_guard lock(mutex_);
     if (options_.seconds_max > 0 && seconds_since(start_) > options_.seconds_max) {

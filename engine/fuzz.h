@@ -24,8 +24,8 @@ struct FuzzOptions {
   unsigned jobs = 1;
   double seconds_max = 0;  // 0: no limit
   bool keep_going = false;
-  bool twice = false;      // run every schedule a second time and compare
-  bool minimize = true;    // shrink the schedules of what is kept
+  bool twice = false;               // run every schedule a second time and compare
+  bool minimize = true;             // shrink the schedules of what is kept
   std::vector<std::string> ignore;  // prefixes of signatures that do not count as findings
 };
 
@@ -40,17 +40,17 @@ struct FuzzProgress {
 
 // One distinct signature.
 struct FuzzFinding {
-  std::uint64_t seed = 0;   // the lowest that has it
-  std::uint64_t count = 0;  // seeds that have it
+  std::uint64_t seed = 0;               // the lowest that has it
+  std::uint64_t count = 0;              // seeds that have it
   std::uint64_t preemptions_found = 0;  // in the schedule as found
-  TracedRun run;            // minimised if asked for
+  TracedRun run;                        // minimised if asked for
   Recording recording;
 };
 
 struct FuzzReport {
   std::uint64_t runs = 0;
   double seconds = 0;
-  std::vector<FuzzFinding> findings;            // by seed
+  std::vector<FuzzFinding> findings;             // by seed
   std::map<std::string, std::uint64_t> ignored;  // signatures left out, with their counts
   // Of Scenario::window: the first seed of a run that reached all; none: they were not.
   bool window_reached = true;
@@ -62,6 +62,7 @@ struct FuzzReport {
 
 // `progress` is called about twice a second from the calling thread; may be empty.
 FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
-                const FuzzOptions& options, const std::function<void(const FuzzProgress&)>& progress);
+                const FuzzOptions& options,
+                const std::function<void(const FuzzProgress&)>& progress);
 
 }  // namespace interleaf

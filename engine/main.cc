@@ -12,7 +12,8 @@ namespace interleaf {
 namespace {
 
 constexpr const char* kFooter =
-    "Exit status: 0 nothing found, 1 found, 125 cannot judge, 128 the tool failed, 129 usage or bad "
+    "Exit status: 0 nothing found, 1 found, 125 cannot judge, 128 the tool failed, 129 usage or "
+    "bad "
     "input.\n`interleaf VERB --help` describes a verb.";
 
 int main(int argc, char** argv) {
@@ -20,8 +21,8 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "interleaf " + version());
   program.require_subcommand(1);
   program.footer(kFooter);
-  const Verb verbs[] = {add_list(program), add_run(program), add_fuzz(program),
-                        add_replay(program), add_table(program)};
+  const Verb verbs[] = {add_list(program), add_run(program), add_fuzz(program), add_replay(program),
+                        add_table(program)};
   try {
     program.parse(argc, argv);
     for (const Verb& verb : verbs) {

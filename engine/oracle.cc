@@ -37,8 +37,8 @@ const std::uint8_t* disk_block(const kernel::inode& node, std::uint64_t block) {
   if (block >= node.blocks.size()) return zero_page();
   const std::uint64_t where = node.blocks[block];
   if (where == kernel::BLOCK_HOLE || where == kernel::BLOCK_DELAYED) return zero_page();
-  const unsigned char* bytes = node.i_sb->s_bdev->data[where];
-  return bytes == nullptr ? zero_page() : bytes;
+  const std::vector<const unsigned char*>& data = node.i_sb->s_bdev->data;
+  return where >= data.size() || data[where] == nullptr ? zero_page() : data[where];
 }
 
 bool overlap(std::uint64_t a, std::uint64_t a_len, std::uint64_t b, std::uint64_t b_len) {
@@ -71,9 +71,12 @@ Oracle::File& Oracle::file_of(const kernel::inode& node) {
 }
 
 unsigned Oracle::write_begin(kernel::inode& node, loff_t pos, const void* data, std::size_t len) {
-  Write write{&file_of(node), static_cast<std::uint64_t>(pos),
-              len,            static_cast<const std::uint8_t*>(data),
-              true,           ++write_count_,
+  Write write{&file_of(node),
+              static_cast<std::uint64_t>(pos),
+              len,
+              static_cast<const std::uint8_t*>(data),
+              true,
+              ++write_count_,
               0};
   // A finished write's place is free unless one that is running overlapped it.
   std::size_t slot = 0;
@@ -124,7 +127,8 @@ void Oracle::write_end(unsigned handle, long acknowledged) {
   if (done < write.len) {
     file.alternatives.push_back({write.pos + done, write.len - done, write.bytes + done});
   }
-  if (done > 0) check(file, write.pos, write.pos + done, true, "the write was acknowledged", nullptr);
+  if (done > 0)
+    check(file, write.pos, write.pos + done, true, "the write was acknowledged", nullptr);
 }
 
 void Oracle::store(File& file, std::uint64_t pos, const std::uint8_t* bytes, std::uint64_t len) {
@@ -194,10 +198,9 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
     const std::uint8_t* want = wanted + at % page_size;
     if (disk != want && std::memcmp(disk, want, stop - at) != 0) {
       for (std::uint64_t i = 0; at + i < stop; ++i) {
-        const bool here = disk[i] == want[i] ||
-                          (cached != nullptr && cached[(at + i) % page_size] == want[i]) ||
-                          allowed(file, at + i, cached != nullptr ? cached[(at + i) % page_size]
-                                                                  : disk[i]);
+        const bool here =
+            disk[i] == want[i] || (cached != nullptr && cached[(at + i) % page_size] == want[i]) ||
+            allowed(file, at + i, cached != nullptr ? cached[(at + i) % page_size] : disk[i]);
         if (here) continue;
         if (lost.bytes == 0) lost.begin = at + i;
         lost.end = at + i + 1;
@@ -282,8 +285,8 @@ void Oracle::read_end(unsigned handle, const void* data, long got) {
     if (std::memcmp(found, wanted + pos % page_size, stop - pos) != 0) {
       for (std::uint64_t i = 0; pos + i < stop; ++i) {
         if (found[i] == wanted[(pos + i) % page_size] || allowed(file, pos + i, found[i])) continue;
-        const bool old = std::any_of(
-            read.before.begin(), read.before.end(), [&](const Alternative& before) {
+        const bool old =
+            std::any_of(read.before.begin(), read.before.end(), [&](const Alternative& before) {
               return pos + i >= before.pos && pos + i < before.pos + before.len &&
                      (before.bytes == nullptr || before.bytes[pos + i - before.pos] == found[i]);
             });
@@ -306,8 +309,8 @@ void Oracle::logical_discard(kernel::inode& node, loff_t pos, loff_t len) {
   File& file = file_of(node);
   const std::uint64_t page_size = kernel::page_size();
   const auto begin = static_cast<std::uint64_t>(pos);
-  const std::uint64_t end = len < 0 ? file.pages.size() * page_size
-                                    : begin + static_cast<std::uint64_t>(len);
+  const std::uint64_t end =
+      len < 0 ? file.pages.size() * page_size : begin + static_cast<std::uint64_t>(len);
   // While the call runs a reader may see the old bytes or zeros.
   for (Read& read : reads_) {
     if (read.running && read.file == &file) read.before.push_back({begin, ~begin, nullptr});
@@ -355,7 +358,8 @@ void Oracle::sync_promised(kernel::inode&) {}
 void Oracle::check_all(bool disk_only) {
   for (File* file : files_) {
     check(*file, 0, file->size, !disk_only,
-          disk_only ? "not on disk after a clean unmount" : "neither in the cache nor on disk at the end",
+          disk_only ? "not on disk after a clean unmount"
+                    : "neither in the cache nor on disk at the end",
           nullptr);
   }
 }

@@ -71,7 +71,7 @@ class Oracle final : public kernel::observer {
     std::uint64_t len;
     const std::uint8_t* bytes;
     bool running;
-    std::uint64_t number;   // "write #2" in reports
+    std::uint64_t number;    // "write #2" in reports
     std::uint64_t overlaps;  // bit i: write i of writes_ was running at some time during this one
   };
   struct Read {

@@ -19,13 +19,27 @@ namespace {
 // The frame that a call shows in traces and tables: its own name.
 const Function& function_of(Call call) {
   static constexpr Function kFunctions[] = {
-      Function("open"),      Function("close"),       Function("read"),
-      Function("write"),     Function("pread"),       Function("pwrite"),
-      Function("ftruncate"), Function("truncate"),    Function("fsync"),
-      Function("fdatasync"), Function("sync_file_range"), Function("fadvise"),
-      Function("fallocate"), Function("mmap"),        Function("munmap"),
-      Function("madvise"),   Function("msync"),       Function("touch"),
-      Function("load"),      Function("store"),       Function("pread"),
+      Function("open"),
+      Function("close"),
+      Function("read"),
+      Function("write"),
+      Function("pread"),
+      Function("pwrite"),
+      Function("ftruncate"),
+      Function("truncate"),
+      Function("fsync"),
+      Function("fdatasync"),
+      Function("sync_file_range"),
+      Function("fadvise"),
+      Function("fallocate"),
+      Function("mmap"),
+      Function("munmap"),
+      Function("madvise"),
+      Function("msync"),
+      Function("touch"),
+      Function("load"),
+      Function("store"),
+      Function("pread"),
       Function("wait"),
   };
   static_assert(std::size(kFunctions) == static_cast<std::size_t>(Call::kLoop));
@@ -96,12 +110,13 @@ void Process::execute(const Statement& statement) {
   if (statement.variable >= 0) {
     variables_[static_cast<std::size_t>(statement.variable)].value = result;
   }
-  if (s.observed()) s.remark(fmt::format("= {}", result < 0 ? strerrorname_np(static_cast<int>(-result))
-                                                             : std::to_string(result)));
+  if (s.observed())
+    s.remark(fmt::format(
+        "= {}", result < 0 ? strerrorname_np(static_cast<int>(-result)) : std::to_string(result)));
   if (statement.returns.has_value() && *statement.returns != result) {
     s.report(FindingKind::kUnexpectedReturn, "call",
-             fmt::format("{} returned {}, the scenario expects {} (line {})", statement.text, result,
-                         *statement.returns, statement.position.line),
+             fmt::format("{} returned {}, the scenario expects {} (line {})", statement.text,
+                         result, *statement.returns, statement.position.line),
              false);
   }
 }
@@ -132,7 +147,8 @@ std::uint8_t* Process::buffer(std::size_t bytes) {
 
 std::int64_t Process::call(const Statement& statement) {
   switch (statement.call) {
-    case Call::kOpen: return open(statement);
+    case Call::kOpen:
+      return open(statement);
     case Call::kMmap: {
       kernel::file* f = file(statement, 0);
       if (f == nullptr) return -EBADF;
@@ -145,35 +161,47 @@ std::int64_t Process::call(const Statement& statement) {
       if (node == nullptr) return -ENOENT;
       return kernel::vfs_truncate(node, static_cast<kernel::loff_t>(number(statement, 1)));
     }
-    case Call::kMunmap: return kernel::do_munmap(mm_, address(statement, 0), number(statement, 1));
+    case Call::kMunmap:
+      return kernel::do_munmap(mm_, address(statement, 0), number(statement, 1));
     case Call::kMadvise:
       return kernel::do_madvise(mm_, address(statement, 0), number(statement, 1),
                                 static_cast<int>(number(statement, 2)));
     case Call::kMsync:
       return kernel::do_msync(mm_, address(statement, 0), number(statement, 1),
                               static_cast<int>(number(statement, 2)));
-    case Call::kTouch: return touch(statement);
-    case Call::kLoad: return load(statement);
-    case Call::kStore: return store(statement);
+    case Call::kTouch:
+      return touch(statement);
+    case Call::kLoad:
+      return load(statement);
+    case Call::kStore:
+      return store(statement);
     case Call::kWait:
       others_[static_cast<std::size_t>(statement.arguments[0].task)]->ended().wait();
       return 0;
-    default: break;
+    default:
+      break;
   }
   kernel::file* f = file(statement, 0);
   if (f == nullptr) return -EBADF;  // the open failed
   switch (statement.call) {
     case Call::kClose:
       return close(variables_[static_cast<std::size_t>(statement.arguments[0].variable)]);
-    case Call::kRead: return read(statement, false);
-    case Call::kPread: return read(statement, true);
-    case Call::kExpectRead: return expect_read(statement);
-    case Call::kWrite: return write(statement, false);
-    case Call::kPwrite: return write(statement, true);
+    case Call::kRead:
+      return read(statement, false);
+    case Call::kPread:
+      return read(statement, true);
+    case Call::kExpectRead:
+      return expect_read(statement);
+    case Call::kWrite:
+      return write(statement, false);
+    case Call::kPwrite:
+      return write(statement, true);
     case Call::kFtruncate:
       return kernel::do_ftruncate(f, static_cast<kernel::loff_t>(number(statement, 1)));
-    case Call::kFsync: return kernel::vfs_fsync_range(f, 0, INT64_MAX, false);
-    case Call::kFdatasync: return kernel::vfs_fsync_range(f, 0, INT64_MAX, true);
+    case Call::kFsync:
+      return kernel::vfs_fsync_range(f, 0, INT64_MAX, false);
+    case Call::kFdatasync:
+      return kernel::vfs_fsync_range(f, 0, INT64_MAX, true);
     case Call::kSyncFileRange:
       return kernel::do_sync_file_range(f, static_cast<kernel::loff_t>(number(statement, 1)),
                                         static_cast<kernel::loff_t>(number(statement, 2)),
@@ -187,7 +215,8 @@ std::int64_t Process::call(const Statement& statement) {
       return f->f_op->fallocate(f, static_cast<int>(number(statement, 1)),
                                 static_cast<kernel::loff_t>(number(statement, 2)),
                                 static_cast<kernel::loff_t>(number(statement, 3)));
-    default: CHECK(false);
+    default:
+      CHECK(false);
   }
 }
 
@@ -232,7 +261,8 @@ std::int64_t Process::expect_read(const Statement& statement) {
       kernel::vfs_read(f, static_cast<kernel::loff_t>(number(statement, 3)), got, length);
   const std::uint8_t* wanted = configuration_.bytes(statement.arguments[1].data, length);
   const std::size_t have = result > 0 ? static_cast<std::size_t>(result) : 0;
-  const std::size_t same = static_cast<std::size_t>(std::mismatch(got, got + have, wanted).first - got);
+  const std::size_t same =
+      static_cast<std::size_t>(std::mismatch(got, got + have, wanted).first - got);
   if (same != length) {
     Scheduler::current()->report(
         FindingKind::kUnexpectedReturn, "contents",

@@ -27,7 +27,7 @@ class Process {
 
  private:
   struct Variable {
-    std::int64_t value = -1;      // what the call returned
+    std::int64_t value = -1;       // what the call returned
     kernel::file* file = nullptr;  // of a descriptor
   };
 

@@ -13,10 +13,8 @@
 namespace interleaf {
 namespace {
 
-using Kind = Recording::Switch::Kind;
-
-// Follows the switches of a recording by their landmarks, keep-running in between. A preemption
-// that is not met is passed over as soon as the task has gone beyond it.
+// Keeps running but for the switches of a recording, which it finds by their landmarks. One that a
+// task has gone beyond is passed over.
 class LandmarkStrategy final : public Strategy {
  public:
   LandmarkStrategy(const Recording& recording, const Trace& trace)
@@ -25,19 +23,17 @@ class LandmarkStrategy final : public Strategy {
   void begin(std::uint64_t) override {}
 
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
+    const HeapScope heap;  // the counts outlive the run
     count_new_events();
     const TaskId ran = scheduler.current_id();
-    if (ran == kNoTask) return keep_running(scheduler, first(runnable));
-    const bool can_stay = (runnable & task_bit(ran)) != 0;
     while (next_ < recording_.switches.size()) {
       const Recording::Switch& entry = recording_.switches[next_];
-      if (entry.task != scheduler.task(ran).name) break;
-      const std::uint64_t done = count(scheduler.task(ran), entry);
-      if (can_stay && entry.kind == Kind::kPreemption && done + 1 < entry.nth) break;
+      if (entry.task != (ran == kNoTask ? "-" : scheduler.task(ran).name)) break;
+      const Place place = compare(scheduler, entry);
+      if (place == Place::kBefore) break;
       ++next_;
       const TaskId to = find(scheduler, entry.to);
-      const bool there = done + 1 == entry.nth || !can_stay;
-      if (there && to != kNoTask && (runnable & task_bit(to)) != 0) return to;
+      if (place == Place::kHere && to != kNoTask && (runnable & task_bit(to)) != 0) return to;
       missed_.push_back(fmt::format("{}:{}/{}#{}>{}", entry.task, entry.function, entry.access,
                                     entry.nth, entry.to));
     }
@@ -45,45 +41,54 @@ class LandmarkStrategy final : public Strategy {
   }
 
   unsigned pick_value(const Scheduler&, const char* kind, unsigned count) override {
-    const auto entry = std::find_if(
-        recording_.data_choices.begin() + static_cast<std::ptrdiff_t>(next_data_),
-        recording_.data_choices.end(),
-        [&](const Recording::DataChoice& choice) { return choice.kind == kind; });
-    if (entry == recording_.data_choices.end()) return 0;
-    next_data_ = static_cast<std::size_t>(entry - recording_.data_choices.begin()) + 1;
-    return entry->value < count ? static_cast<unsigned>(entry->value) : 0;
+    while (next_data_ < recording_.data_choices.size()) {
+      const Recording::DataChoice& choice = recording_.data_choices[next_data_++];
+      if (choice.kind == kind)
+        return choice.value < count ? static_cast<unsigned>(choice.value) : 0;
+    }
+    return 0;
   }
 
-  std::vector<std::string> missed() && { return std::move(missed_); }
+  // What was never met counts as missed too.
+  std::vector<std::string> missed() && {
+    for (; next_ < recording_.switches.size(); ++next_) {
+      const Recording::Switch& entry = recording_.switches[next_];
+      missed_.push_back(fmt::format("{}:{}/{}#{}>{}", entry.task, entry.function, entry.access,
+                                    entry.nth, entry.to));
+    }
+    return std::move(missed_);
+  }
 
  private:
-  // The task of the first step that was recorded, if it can begin.
-  TaskMask first(TaskMask runnable) const {
-    if (recording_.switches.empty()) return runnable;
-    for (TaskId id = 0; id < trace_.tasks.size(); ++id) {
-      if (trace_.tasks[id] == recording_.switches.front().task && (runnable & task_bit(id)) != 0) {
-        return task_bit(id);
-      }
-    }
-    return runnable;
+  enum class Place : std::uint8_t { kBefore, kHere, kBeyond };
+
+  // Where the task that ran stands to a landmark of its own.
+  Place compare(const Scheduler& scheduler, const Recording::Switch& entry) const {
+    if (scheduler.current_id() == kNoTask) return Place::kHere;
+    const Task& task = scheduler.task(scheduler.current_id());
+    if (task.finished) return entry.access == "end" ? Place::kHere : Place::kBeyond;
+    if (entry.access == "end") return Place::kBefore;
+    const std::uint64_t done = count(task, entry);
+    if (done >= entry.nth) return Place::kBeyond;
+    const char* function = task.function() == nullptr ? "-" : task.function()->name;
+    const bool announced = entry.function == function && entry.access == op_name(task.next.op);
+    return announced && done + 1 == entry.nth ? Place::kHere : Place::kBefore;
   }
 
   void count_new_events() {
     for (; seen_ < trace_.events.size(); ++seen_) {
       const TraceEvent& event = trace_.events[seen_];
       if (event.kind == TraceEvent::Kind::kStep) {
-        ++counts_[{event.task, event.function == nullptr ? "-" : event.function->name, event.op}];
+        ++counts_[{event.task, event.function == nullptr ? "-" : event.function->name,
+                   op_name(event.op)}];
       }
     }
   }
 
   // How often the task did the access of this landmark.
   std::uint64_t count(const Task& task, const Recording::Switch& entry) const {
-    for (const auto& [key, done] : counts_) {
-      const auto& [id, function, op] = key;
-      if (id == task.id && function == entry.function && op_name(op) == entry.access) return done;
-    }
-    return 0;
+    const auto found = counts_.find({task.id, entry.function, entry.access});
+    return found == counts_.end() ? 0 : found->second;
   }
 
   static TaskId find(const Scheduler& scheduler, const std::string& name) {
@@ -98,7 +103,7 @@ class LandmarkStrategy final : public Strategy {
   std::size_t seen_ = 0;
   std::size_t next_ = 0;
   std::size_t next_data_ = 0;
-  std::map<std::tuple<TaskId, std::string, Op>, std::uint64_t> counts_;
+  std::map<std::tuple<TaskId, std::string, std::string>, std::uint64_t> counts_;
   std::vector<std::string> missed_;
 };
 
@@ -107,9 +112,8 @@ std::string first_difference(const Recording& recording, const TracedRun& run) {
   std::size_t at = 0;
   std::uint64_t agreed = 0;
   for (const Recording::Checkpoint& checkpoint : recording.checkpoints) {
-    while (at < run.trace.events.size() &&
-           (run.trace.events[at].kind != TraceEvent::Kind::kStep ||
-            run.trace.events[at].step < checkpoint.step)) {
+    while (at < run.trace.events.size() && (run.trace.events[at].kind != TraceEvent::Kind::kStep ||
+                                            run.trace.events[at].step < checkpoint.step)) {
       ++at;
     }
     if (at == run.trace.events.size()) {
@@ -145,8 +149,7 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   for (const Recording::Setting& setting : recording.settings) {
     overrides.settings.emplace_back(setting.key, setting.value);
   }
-  Scenario scenario =
-      parse_scenario(recording.scenario_text, recording.scenario_name + ".yaml");
+  Scenario scenario = parse_scenario(recording.scenario_text, recording.scenario_name + ".yaml");
   try {
     return configure(std::move(scenario), std::move(overrides));
   } catch (const UserError& error) {

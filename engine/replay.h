@@ -18,7 +18,7 @@ namespace interleaf {
 struct ReplayResult {
   std::shared_ptr<const Configuration> configuration;
   TracedRun run;
-  bool exact = false;        // every digest agrees
+  bool exact = false;         // every digest agrees
   bool same_verdict = false;  // verdict and signature agree
   // Not exact: the first step known to differ, with both sides, and the landmarks not met.
   std::string divergence;

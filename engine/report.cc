@@ -79,7 +79,8 @@ class Rows {
       begin = end;
     }
     if (verdict_ != nullptr && verdict_->task != kNoTask) mark_finding();
-    // "..." stands for what leads to the next row of its task; at the end of a call it says nothing.
+    // "..." stands for what leads to the next row of its task; at the end of a call it says
+    // nothing.
     std::vector<RowText> kept;
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       const bool leads = i + 1 < rows_.size() && rows_[i + 1].task == rows_[i].task &&
@@ -124,7 +125,8 @@ class Rows {
     std::vector<const Function*> stack;
     for (const OnStack& entry : stacks_[task]) stack.push_back(entry.function);
     for (std::size_t i = begin; i < end; ++i) {
-      if (trace_.events[i].kind == TraceEvent::Kind::kEnter) stack.push_back(trace_.events[i].function);
+      if (trace_.events[i].kind == TraceEvent::Kind::kEnter)
+        stack.push_back(trace_.events[i].function);
       if (trace_.events[i].kind == TraceEvent::Kind::kLeave) stack.pop_back();
     }
     return stack;
@@ -155,7 +157,7 @@ class Rows {
         shown_[task].pop_back();
       } else if (event.kind == TraceEvent::Kind::kRemark && last != nullptr) {
         const std::string& text = trace_.texts[event.text];
-        if (text.starts_with("= -") && !rows_.empty() && rows_.back().task == task) {
+        if (text.starts_with("= E") && !rows_.empty() && rows_.back().task == task) {
           rows_.back().text += "  // " + text;
         }
       }

@@ -52,9 +52,6 @@ std::string signature_of(const RunResult& result) {
 std::string digest_text(std::uint64_t digest) { return fmt::format("{:016x}", digest); }
 
 std::vector<Recording::Switch> switches_of(const Trace& trace) {
-  std::vector<Recording::Switch> switches;
-  const TraceEvent* before = nullptr;
-  // The access a task was about to make is the next one it makes: look ahead once per task.
   std::vector<const TraceEvent*> steps;
   for (const TraceEvent& event : trace.events) {
     if (event.kind == TraceEvent::Kind::kStep) steps.push_back(&event);
@@ -62,33 +59,33 @@ std::vector<Recording::Switch> switches_of(const Trace& trace) {
   std::vector<std::uint64_t> nth(steps.size());
   AccessCounts counts;
   for (std::size_t i = 0; i < steps.size(); ++i) nth[i] = counts.count(*steps[i]);
-  std::vector<std::size_t> next_of_task(steps.size(), steps.size());
+  // The access a task was about to make is the next one it makes.
+  std::vector<std::size_t> next_of_task(steps.size());
   std::vector<std::size_t> upcoming(trace.tasks.size(), steps.size());
   for (std::size_t i = steps.size(); i-- > 0;) {
     next_of_task[i] = upcoming[steps[i]->task];
     upcoming[steps[i]->task] = i;
   }
+  std::vector<Recording::Switch> switches;
   for (std::size_t i = 0; i < steps.size(); ++i) {
-    if (before != nullptr && before->task != steps[i]->task) {
-      Recording::Switch entry;
-      const std::size_t about_to = next_of_task[i - 1];
-      entry.kind = steps[i]->previous_runnable ? Recording::Switch::Kind::kPreemption
-                                               : Recording::Switch::Kind::kBlock;
-      entry.step = steps[i]->step;
-      entry.task = trace.tasks[before->task];
-      entry.to = trace.tasks[steps[i]->task];
-      if (about_to < steps.size()) {
-        entry.function = function_name(*steps[about_to]);
-        entry.access = op_name(steps[about_to]->op);
-        entry.nth = nth[about_to];
-      } else {
-        entry.function = "-";
-        entry.access = "end";
-        entry.nth = 1;
-      }
-      switches.push_back(std::move(entry));
-    }
-    before = steps[i];
+    const TraceEvent& step = *steps[i];
+    const bool first = i == 0;
+    if (!first && steps[i - 1]->task == step.task) continue;
+    // The policy keeps the running task, else takes the lowest id: only exceptions are noted.
+    const bool preemption = !first && step.previous_runnable;
+    if (!preemption && step.task == step.lowest) continue;
+    Recording::Switch entry;
+    entry.kind =
+        preemption ? Recording::Switch::Kind::kPreemption : Recording::Switch::Kind::kBlock;
+    entry.step = step.step;
+    entry.to = trace.tasks[step.task];
+    entry.task = first ? "-" : trace.tasks[steps[i - 1]->task];
+    const std::size_t about_to = first ? steps.size() : next_of_task[i - 1];
+    const bool goes_on = about_to < steps.size();
+    entry.function = goes_on ? function_name(*steps[about_to]) : "-";
+    entry.access = goes_on ? op_name(steps[about_to]->op) : first ? "begin" : "end";
+    entry.nth = goes_on ? nth[about_to] : 1;
+    switches.push_back(std::move(entry));
   }
   return switches;
 }
@@ -140,7 +137,8 @@ std::vector<bool> windows_reached(const Scenario& scenario, const Trace& trace) 
   for (const WindowSpec& window : scenario.window) {
     std::uint64_t entered = 0;
     for (const TraceEvent& event : trace.events) {
-      if (event.kind != TraceEvent::Kind::kEnter || window.function != event.function->name) continue;
+      if (event.kind != TraceEvent::Kind::kEnter || window.function != event.function->name)
+        continue;
       if (window.task.empty() || window.task == trace.tasks[event.task]) ++entered;
     }
     reached.push_back(entered >= window.nth);

@@ -35,7 +35,8 @@ std::string signature_of(const RunResult& result);
 Recording make_recording(const Configuration& configuration, const TracedRun& run,
                          const Origin& origin);
 
-// The switches of a run with what they happened at.
+// The switches of a run that the keep-running policy would not have made, with what they happened
+// at: the access that the task left was about to make ("end": none any more; "-": the run began).
 std::vector<Recording::Switch> switches_of(const Trace& trace);
 
 // The windows (Scenario::window) that this run reached, in the scenario's order.

@@ -20,7 +20,7 @@ struct DaemonKind {
 
 const std::vector<DaemonKind>& daemon_kinds() {
   static const std::vector<DaemonKind> kinds = {
-      {"flusher", {"passes"}},
+      {"flusher", {}},
       {"khugepaged", {"scans"}},
   };
   return kinds;

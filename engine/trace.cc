@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 namespace interleaf {
 
 TraceEvent& TraceCollector::add(TraceEvent::Kind kind, const Scheduler& scheduler,
@@ -31,6 +33,7 @@ void TraceCollector::event(const Scheduler& scheduler, const Task& task, const A
   event.digest = scheduler.digest();
   event.previous_runnable =
       previous_ != kNoTask && (scheduler.runnable() & task_bit(previous_)) != 0;
+  event.lowest = static_cast<TaskId>(std::countr_zero(scheduler.runnable()));
   previous_ = task.id;
 }
 

@@ -16,13 +16,14 @@ namespace interleaf {
 struct TraceEvent {
   enum class Kind : std::uint8_t { kStep, kEnter, kLeave, kRemark, kChoice };
   Kind kind;
-  Op op = Op::kBegin;       // kStep
-  bool marked = true;       // kStep
+  Op op = Op::kBegin;              // kStep
+  bool marked = true;              // kStep
   bool previous_runnable = false;  // kStep: the task of the step before could have gone on
+  TaskId lowest = kNoTask;         // kStep: of the tasks that could go on
   TaskId task = kNoTask;
-  std::uint8_t depth = 0;   // functions on the stack, an entered one included
-  std::uint32_t object = 0;  // kStep; kChoice: the value
-  std::uint64_t step = 0;   // kStep: its number; else that of the last step of the run
+  std::uint8_t depth = 0;              // functions on the stack, an entered one included
+  std::uint32_t object = 0;            // kStep; kChoice: the value
+  std::uint64_t step = 0;              // kStep: its number; else that of the last step of the run
   const Function* function = nullptr;  // the innermost; kEnter, kLeave: the one concerned
   std::source_location where;          // kStep
   std::uint64_t digest = 0;            // kStep: of the run before the access

@@ -60,14 +60,17 @@ void set_up(Scheduler& scheduler, const Configuration& configuration) {
   config.watcher = &cast->oracle;
   const Scenario& scenario = configuration.scenario;
   for (const auto& [kind, budget] : scenario.faults) {
-    config.faults_max += static_cast<unsigned>(budget);
+    unsigned& of_kind = kind == "alloc"  ? config.faults.alloc
+                        : kind == "copy" ? config.faults.copy
+                                         : config.faults.bio;
+    of_kind = static_cast<unsigned>(budget);
   }
   // User tasks first: their ids are their columns.
   cast->processes.resize(scenario.tasks.size());
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
     scheduler.spawn(
-        scenario.tasks[i].name,
-        [](void* process) { (*static_cast<Process**>(process))->run(); }, &cast->processes[i]);
+        scenario.tasks[i].name, [](void* process) { (*static_cast<Process**>(process))->run(); },
+        &cast->processes[i]);
   }
   scheduler.spawn("unmount", check_at_end, cast);
   kernel::boot_machine(scheduler, config);

@@ -17,7 +17,7 @@ void set_check_context(std::string (*describe)(void*), void* argument);
 
 }  // namespace interleaf
 
-#define CHECK(condition)                                                                      \
-  (static_cast<bool>(condition)                                                               \
-       ? static_cast<void>(0)                                                                 \
+#define CHECK(condition)        \
+  (static_cast<bool>(condition) \
+       ? static_cast<void>(0)   \
        : ::interleaf::check_failed(#condition, std::source_location::current()))

@@ -7,19 +7,32 @@ namespace interleaf {
 
 std::string_view finding_name(FindingKind kind) {
   switch (kind) {
-    case FindingKind::kLostDirtyData: return "lost-dirty-data";
-    case FindingKind::kStaleData: return "stale-data";
-    case FindingKind::kUseAfterFree: return "use-after-free";
-    case FindingKind::kKernelBug: return "kernel-bug";
-    case FindingKind::kRefcount: return "refcount";
-    case FindingKind::kDeadlock: return "deadlock";
-    case FindingKind::kLivelock: return "livelock";
-    case FindingKind::kSleepInAtomic: return "sleep-in-atomic";
-    case FindingKind::kLockHeldAtEnd: return "lock-held-at-end";
-    case FindingKind::kDataRace: return "data-race";
-    case FindingKind::kKernelWarning: return "kernel-warning";
-    case FindingKind::kUnexpectedReturn: return "unexpected-return";
-    case FindingKind::kLockOrder: return "lock-order";
+    case FindingKind::kLostDirtyData:
+      return "lost-dirty-data";
+    case FindingKind::kStaleData:
+      return "stale-data";
+    case FindingKind::kUseAfterFree:
+      return "use-after-free";
+    case FindingKind::kKernelBug:
+      return "kernel-bug";
+    case FindingKind::kRefcount:
+      return "refcount";
+    case FindingKind::kDeadlock:
+      return "deadlock";
+    case FindingKind::kLivelock:
+      return "livelock";
+    case FindingKind::kSleepInAtomic:
+      return "sleep-in-atomic";
+    case FindingKind::kLockHeldAtEnd:
+      return "lock-held-at-end";
+    case FindingKind::kDataRace:
+      return "data-race";
+    case FindingKind::kKernelWarning:
+      return "kernel-warning";
+    case FindingKind::kUnexpectedReturn:
+      return "unexpected-return";
+    case FindingKind::kLockOrder:
+      return "lock-order";
   }
   CHECK(false);
 }

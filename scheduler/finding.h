@@ -35,7 +35,7 @@ std::string_view finding_name(FindingKind kind);
 
 struct Finding {
   FindingKind kind;
-  std::uint64_t step = 0;            // the step that did it
+  std::uint64_t step = 0;  // the step that did it
   TaskId task = kNoTask;
   std::string task_name;
   std::string object;                // the role of the object, stable: "folio", "invalidate_lock"

@@ -34,6 +34,6 @@ class Frame {
 
 }  // namespace interleaf
 
-#define FRAME(name)                                                  \
-  static constexpr ::interleaf::Function frame_function_{#name};     \
-  const ::interleaf::Frame frame_{frame_function_}
+#define FRAME(name)                                              \
+  static constexpr ::interleaf::Function frame_function_{#name}; \
+  const ::interleaf::Frame frame_ { frame_function_ }

@@ -304,7 +304,11 @@ void Scheduler::finish_task() {
 
 RunEnd Scheduler::judge_hang() {
   if (foreground_ == 0) return RunEnd::kFinished;
-  if (relaxing_ != 0) {
+  TaskMask polling = relaxing_;
+  for (TaskId id = 0; id < task_count_; ++id) {
+    if (tasks_[id]->daemon) polling &= ~task_bit(id);
+  }
+  if (polling != 0) {
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
     return RunEnd::kLivelock;
   }
@@ -344,6 +348,12 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
   throw std::bad_alloc();
 }
 
+// Spelled out, since a sanitizer's own ones would be taken otherwise.
+void* operator new[](std::size_t bytes) { return operator new(bytes); }
+void* operator new[](std::size_t bytes, std::align_val_t alignment) {
+  return operator new(bytes, alignment);
+}
+
 void operator delete(void* data) noexcept {
   using interleaf::t_state;
   if (!interleaf::Arena::any_contains(data)) {
@@ -361,3 +371,9 @@ void operator delete(void* data) noexcept {
 void operator delete(void* data, std::size_t) noexcept { operator delete(data); }
 void operator delete(void* data, std::align_val_t) noexcept { operator delete(data); }
 void operator delete(void* data, std::size_t, std::align_val_t) noexcept { operator delete(data); }
+void operator delete[](void* data) noexcept { operator delete(data); }
+void operator delete[](void* data, std::size_t) noexcept { operator delete(data); }
+void operator delete[](void* data, std::align_val_t) noexcept { operator delete(data); }
+void operator delete[](void* data, std::size_t, std::align_val_t) noexcept {
+  operator delete(data);
+}

@@ -117,7 +117,9 @@ class Scheduler {
   // Lock order: call before a blocking acquisition, after any acquisition, and at release.
   void lock_wanted(const void* lock, std::uint8_t lock_class, Where where) {
     Task& task = *task_;
-    if (lock_order_.is_new(task.held_classes, lock_class)) [[unlikely]] {
+    // A class out of range is poison: the lock was freed, which its point will report.
+    if (lock_class < LockOrder::kClassesMax && lock_order_.is_new(task.held_classes, lock_class))
+        [[unlikely]] {
       new_lock_order(lock, lock_class, where);
     }
   }

@@ -35,8 +35,8 @@ class Task {
   TaskId id = kNoTask;
   bool daemon = false;  // a run may end while it waits
   bool finished = false;
-  bool woken = false;           // by a wake since its last prepare_to_wait
-  std::uint8_t depth = 0;       // functions on the stack
+  bool woken = false;              // by a wake since its last prepare_to_wait
+  std::uint8_t depth = 0;          // functions on the stack
   std::uint8_t entered_count = 0;  // functions entered since the last point, capped
   std::uint16_t atomic_depth = 0;  // spinlocks held + RCU read sections: must not sleep
   std::uint16_t rcu_depth = 0;
@@ -45,7 +45,7 @@ class Task {
   const char* waits_for = nullptr;  // what a blocked task waits for, for reports
   std::uint64_t last_step = 0;
   std::uint32_t own_steps = 0;  // accesses performed
-  Access next;  // announced, not yet performed
+  Access next;                  // announced, not yet performed
   const Function* stack[kDepthMax] = {};
   const Function* entered[kEnteredMax] = {};
   std::uint64_t held_classes = 0;  // classes of the locks in `held`

@@ -76,9 +76,9 @@ class World {
   Arena arena_;
   Scheduler* scheduler_ = nullptr;
   std::unique_ptr<FiberPool> fibers_;
-  Snapshot parked_;  // every worker before its task began
-  Snapshot boot_;    // every task stopped at its first point
-  Schedule schedule_;             // choices of the run so far; as long as the longest run was
+  Snapshot parked_;    // every worker before its task began
+  Snapshot boot_;      // every task stopped at its first point
+  Schedule schedule_;  // choices of the run so far; as long as the longest run was
   std::vector<Finding> findings_;
   RunResult result_;
 };

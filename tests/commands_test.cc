@@ -108,8 +108,9 @@ TEST_F(Commands, NameTheNearestOfWhatIsUnknown) {
 }
 
 TEST_F(Commands, ErrorsInAScenarioNameFileLineAndColumn) {
-  write("bad.yaml", "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
-                    "    - fd = opn(\"f\", O_RDWR)\nexpect: {verdict: clean}\n");
+  write("bad.yaml",
+        "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
+        "    - fd = opn(\"f\", O_RDWR)\nexpect: {verdict: clean}\n");
   const Output output = interleaf("run ./bad.yaml");
   EXPECT_EQ(output.status, 129);
   EXPECT_NE(output.err.find("bad.yaml:7:12"), std::string::npos) << output.err;
@@ -124,10 +125,11 @@ TEST_F(Commands, CannotJudgePatchesThatExcludeEachOther) {
 }
 
 TEST_F(Commands, CannotJudgeATableThatCanNotHappen) {
-  write("table.yaml", "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
-                      "    - fd = open(\"f\", O_RDWR)\n  b:\n    - fd = open(\"f\", O_RDWR)\n"
-                      "table: |\n  a                b\n  do_dentry_open\n"
-                      "                   collapse_file\nexpect: {verdict: clean}\n");
+  write("table.yaml",
+        "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"
+        "    - fd = open(\"f\", O_RDWR)\n  b:\n    - fd = open(\"f\", O_RDWR)\n"
+        "table: |\n  a                b\n  do_dentry_open\n"
+        "                   collapse_file\nexpect: {verdict: clean}\n");
   const Output output = interleaf("run ./table.yaml");
   EXPECT_EQ(output.status, 125);
   EXPECT_NE(output.out.find("row 2 of the table cannot happen"), std::string::npos) << output.out;

@@ -24,7 +24,8 @@ struct Counter {
 void set_up(Scheduler& scheduler) {
   auto* counter = new Counter();
   for (const char* name : {"a", "b"}) {
-    scheduler.spawn(name, [](void* c) { static_cast<Counter*>(c)->increment(); }, counter);
+    scheduler.spawn(
+        name, [](void* c) { static_cast<Counter*>(c)->increment(); }, counter);
   }
 }
 
@@ -44,7 +45,7 @@ TEST(Minimize, TurnsAScheduleIntoExceptionsThatGiveTheSameRun) {
   }
 }
 
-TEST(Minimize, LeavesOnePreemptionOfALostUpdate) {
+TEST(Minimize, LeavesOneOrTwoPreemptionsOfALostUpdate) {
   World world(0, set_up);
   const auto random = make_random();
   unsigned minimised = 0;
@@ -55,7 +56,8 @@ TEST(Minimize, LeavesOnePreemptionOfALostUpdate) {
     if (found.clean()) continue;
     const MinimizeResult result = minimize(world, found.schedule, options, loses, 10'000);
     EXPECT_TRUE(loses(result.run));
-    EXPECT_EQ(result.run.preemptions, 1u) << "seed " << seed;
+    EXPECT_LE(result.run.preemptions, 2u) << "seed " << seed;  // 1-minimal is not fewest
+    EXPECT_LT(result.run.preemptions, found.preemptions);
     ++minimised;
   }
   EXPECT_GT(minimised, 0u);

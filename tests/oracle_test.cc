@@ -30,8 +30,8 @@ std::string found(const std::string& body, const std::string& persona = "ext4") 
   options.keep_going = true;
   std::string text;
   for (const FuzzFinding& finding : fuzz(configuration, options, nullptr).findings) {
-    text += signature_of(finding.run.result) + "\n" +
-            cpu_table(*configuration, finding.run, {}) + consequence(finding.run);
+    text += signature_of(finding.run.result) + "\n" + cpu_table(*configuration, finding.run, {}) +
+            consequence(finding.run);
   }
   return text;
 }
@@ -47,7 +47,8 @@ tasks:
     - expect_read(fd, pattern(7), 6K, 0)
     - close(fd)
 daemons: [flusher]
-)"), "");
+)"),
+            "");
 }
 
 TEST(Oracle, TakesEitherOfTwoOverlappingWrites) {
@@ -62,7 +63,8 @@ tasks:
     - pwrite(fd, pattern(2), 8K, 4K)
     - close(fd)
 daemons: [flusher]
-)"), "");
+)"),
+            "");
 }
 
 TEST(Oracle, TakesOldOrNewBytesFromAReadThatOverlapsAWrite) {
@@ -77,7 +79,8 @@ tasks:
     - pread(fd, 16K, 0)
     - pread(fd, 16K, 0)
     - close(fd)
-)"), "");
+)"),
+            "");
 }
 
 TEST(Oracle, DoesNotCallWrittenBackDataLostWhenTheCacheIsDropped) {
@@ -96,7 +99,10 @@ tasks:
     - pread(fd, 24K, 0)
     - close(fd)
 daemons: [flusher]
-)", persona), "") << persona;
+)",
+                    persona),
+              "")
+        << persona;
   }
 }
 
@@ -115,7 +121,10 @@ tasks:
     - expect_read(fd, pattern(91), 6K, 0)
     - close(fd)
 daemons: [flusher]
-)", persona), "") << persona;
+)",
+                    persona),
+              "")
+        << persona;
   }
 }
 
@@ -128,7 +137,8 @@ tasks:
     - pwrite(fd, pattern(91), 4K, 16K)
     - fsync(fd)
     - close(fd)
-)"), "");
+)"),
+            "");
 }
 
 TEST(Oracle, NamesTheStepThatDestroyedTheLastCopy) {

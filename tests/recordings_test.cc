@@ -55,8 +55,8 @@ TEST_P(Recordings, ReplayByLandmarksToTheSameVerdict) {
 
 TEST_P(Recordings, AreSmall) { EXPECT_LT(fs::file_size(GetParam()), 1024u + 512u); }
 
-INSTANTIATE_TEST_SUITE_P(All, Recordings, testing::ValuesIn(recordings()), [](const auto& info) {
-  std::string name = fs::path(info.param).stem().string();
+INSTANTIATE_TEST_SUITE_P(All, Recordings, testing::ValuesIn(recordings()), [](const auto& each) {
+  std::string name = fs::path(each.param).stem().string();
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

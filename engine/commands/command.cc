@@ -54,6 +54,16 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   return interleaf::configure(load_scenario(scenario), std::move(overrides));
 }
 
+std::string ScenarioFlags::text() const {
+  std::string text = shell_quoted(scenario);
+  if (!kernel.empty()) text += " --kernel " + shell_quoted(kernel);
+  if (!persona.empty()) text += " --persona " + shell_quoted(persona);
+  for (const std::string& slug : with) text += " --with " + shell_quoted(slug);
+  for (const std::string& slug : without) text += " --without " + shell_quoted(slug);
+  for (const std::string& set : settings) text += " --set " + shell_quoted(set);
+  return text;
+}
+
 void VerdictFlags::add_to(CLI::App& verb) {
   verb.add_flag("--json", json, "one JSON object on stdout, see docs/JSON.md");
   verb.add_option("--expect", expect,
@@ -102,6 +112,13 @@ Json run_json(const RunResult& result) {
   json["switches"] = result.switches;
   json["preemptions"] = result.preemptions;
   json["digest"] = digest_text(result.digest);
+  json["findings"] = Json::array();
+  for (const Finding& finding : result.findings) {
+    json["findings"].push_back({{"verdict", finding_name(finding.kind)},
+                                {"signature", finding.signature()},
+                                {"step", finding.step},
+                                {"message", finding.message}});
+  }
   return json;
 }
 
@@ -120,9 +137,23 @@ void print_replay_command(const std::string& recording) {
   fmt::print(stderr, "interleaf replay {}\n", shell_quoted(recording));
 }
 
+std::string wrapped_signature(const std::string& signature) {
+  std::string text;
+  std::string line = "  ";
+  for (std::size_t at = 0; at < signature.size();) {
+    const std::size_t end = std::min(signature.find('<', at), signature.size() - 1) + 1;
+    if (line.size() > 4 && line.size() + end - at > 100) {
+      text += line + "\n";
+      line = "    ";
+    }
+    line += signature.substr(at, end - at);
+    at = end;
+  }
+  return text + line + "\n";
+}
+
 std::string recording_path(const std::string& directory, const Recording& recording) {
-  const std::uint64_t hash =
-      XXH64(recording.signature.data(), recording.signature.size(), 0);
+  const std::uint64_t hash = XXH64(recording.signature.data(), recording.signature.size(), 0);
   const std::string name =
       fmt::format("{}-{:08x}.rec", recording.scenario_name, static_cast<std::uint32_t>(hash));
   return (std::filesystem::path(directory) / name).string();

@@ -36,6 +36,8 @@ struct ScenarioFlags {
 
   void add_to(CLI::App& verb);
   std::shared_ptr<const Configuration> configure() const;
+  // The same flags again, for a command line.
+  std::string text() const;
 };
 
 // Flags of every verb that ends in a verdict.
@@ -62,6 +64,9 @@ void print_json(const Json& json);
 void print_replay_command(const std::string& recording);
 // The text for a shell: in single quotes if it needs them.
 std::string shell_quoted(const std::string& text);
+
+// A signature in lines of at most 100 columns, each ending in a newline.
+std::string wrapped_signature(const std::string& signature);
 
 // Where the recording of a finding goes in a directory: "<scenario>-<signature hash>.rec".
 std::string recording_path(const std::string& directory, const Recording& recording);

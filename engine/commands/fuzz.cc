@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // interleaf fuzz: many schedules by seed.
+#include "engine/fuzz.h"
+
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,7 +11,6 @@
 
 #include "engine/commands/command.h"
 #include "engine/expectation.h"
-#include "engine/fuzz.h"
 #include "engine/report.h"
 
 namespace interleaf {
@@ -55,8 +56,8 @@ void print_finding(const Configuration& configuration, const FuzzFinding& findin
 std::string clean_statement(const FuzzReport& report) {
   const double bound = 1 - std::pow(0.05, 1.0 / static_cast<double>(report.runs));
   return fmt::format(
-      "nothing found in {} runs: a finding that random schedules have with a probability of {:.2g} "
-      "or more\nwould have been seen with 95 % confidence; rarer ones may exist",
+      "nothing found in {} runs: what happens in {:.2g} of such schedules or more would have been\n"
+      "seen with 95 % confidence; rarer findings may exist",
       report.runs, bound);
 }
 
@@ -83,11 +84,10 @@ int fuzz_main(Flags flags) {
   }
   if (!report.nondeterminism.empty()) code = kExitToolFailed;
 
+  // Whatever goes wrong with the files, what was found is printed first.
   std::vector<std::string> paths;
   for (const FuzzFinding& finding : report.findings) {
-    if (flags.output.empty()) break;
-    paths.push_back(recording_path(flags.output, finding.recording));
-    save(paths.back(), finding.recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
+    if (!flags.output.empty()) paths.push_back(recording_path(flags.output, finding.recording));
   }
   if (flags.verdict.json) {
     Json json = report.findings.empty() ? Json{{"verdict", "clean"}, {"signature", ""}}
@@ -98,6 +98,7 @@ int fuzz_main(Flags flags) {
     for (std::size_t i = 0; i < report.findings.size(); ++i) {
       const FuzzFinding& finding = report.findings[i];
       Json object = run_json(finding.run.result);
+      object.erase("findings");
       object["seed"] = finding.seed;
       object["count"] = finding.count;
       object["recording"] = i < paths.size() ? paths[i] : "";
@@ -115,24 +116,35 @@ int fuzz_main(Flags flags) {
     fmt::print("\n{}: {} runs, {:.0f} runs/s, {} jobs, strategy {}\n", configuration->kernel_text(),
                report.runs, rate, options.jobs, options.strategy);
     for (const FuzzFinding& finding : report.findings) {
-      fmt::print("{}: {} of {} runs, first by seed {:#x}\n  {}\n",
-                 verdict_of(finding.run.result), finding.count, report.runs, finding.seed,
-                 signature_of(finding.run.result));
+      fmt::print("{}: {} of {} runs, first by seed {:#x}\n{}", verdict_of(finding.run.result),
+                 finding.count, report.runs, finding.seed,
+                 wrapped_signature(signature_of(finding.run.result)));
     }
     for (const auto& [signature, count] : report.ignored) {
-      fmt::print("known, does not count: {} of {} runs\n  {}\n", count, report.runs, signature);
+      fmt::print("known, does not count: {} of {} runs\n{}", count, report.runs,
+                 wrapped_signature(signature));
     }
     if (report.findings.empty()) fmt::print("{}\n", clean_statement(report));
     if (!report.window_reached) {
       std::string missed;
       for (const std::string& window : report.window_missed) missed += " " + window;
       fmt::print("cannot judge: no run reached the whole window;{}\n",
-                 missed.empty() ? " its parts were reached in different runs" : " never reached:" + missed);
+                 missed.empty() ? " its parts were reached in different runs"
+                                : " never reached:" + missed);
     } else if (!configuration->scenario.window.empty()) {
       fmt::print("window reached, first by seed {:#x}\n", report.window_seed);
     }
     if (report.out_of_time) fmt::print("stopped by --time before all seeds were run\n");
-    if (!report.nondeterminism.empty()) fmt::print("NOT DETERMINISTIC: {}\n", report.nondeterminism);
+    if (!report.nondeterminism.empty())
+      fmt::print("NOT DETERMINISTIC: {}\n", report.nondeterminism);
+  }
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    save(paths[i], report.findings[i].recording,
+         flags.force ? Overwrite::kForce : Overwrite::kRefuse);
+  }
+  if (paths.empty() && !report.findings.empty()) {
+    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {:#x}\n", flags.scenario.text(),
+               options.strategy, report.findings.front().seed);
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;

@@ -63,7 +63,6 @@ std::vector<Entry> personas() {
                        {"writes_take_i_rwsem", yes(info.writes_take_i_rwsem)},
                        {"mkwrite_takes_invalidate_lock", yes(info.mkwrite_takes_invalidate_lock)},
                        {"truncate_takes_invalidate_lock", yes(info.truncate_takes_invalidate_lock)},
-                       {"hole_reads_zero", yes(info.hole_reads_zero)},
                        {"delayed_allocation", yes(info.delayed_allocation)}});
   }
   return entries;
@@ -87,7 +86,8 @@ void print_entries(const std::vector<Entry>& entries) {
   }
   std::string heading;
   for (std::size_t i = 0; i < widths.size(); ++i) {
-    heading += fmt::format("{:<{}}", entries.front()[i].first, i + 1 == widths.size() ? 0 : widths[i] + 2);
+    heading +=
+        fmt::format("{:<{}}", entries.front()[i].first, i + 1 == widths.size() ? 0 : widths[i] + 2);
   }
   fmt::print("{}\n", heading);
   for (const Entry& entry : entries) {

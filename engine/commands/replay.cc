@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // interleaf replay: a recording again, and whether it came out the same.
+#include "engine/replay.h"
+
 #include <fmt/format.h>
 
 #include "engine/commands/command.h"
-#include "engine/replay.h"
 #include "engine/report.h"
 
 namespace interleaf {

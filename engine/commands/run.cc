@@ -50,10 +50,9 @@ std::string in_the_way(const TableStrategy& table, const Scenario& scenario,
                        const Scheduler& scheduler) {
   const Row& row = table.rows()[table.satisfied()];
   const Task& task = scheduler.task(row.task);
-  std::string reason = task.finished ? "it ended without entering it"
-                       : task.waits_for != nullptr
-                           ? std::string("it waits for ") + task.waits_for
-                           : "it never came there";
+  std::string reason = task.finished               ? "it ended without entering it"
+                       : task.waits_for != nullptr ? std::string("it waits for ") + task.waits_for
+                                                   : "it never came there";
   return fmt::format("row {} of the table cannot happen after the rows before it: {} enters {}; {}",
                      table.satisfied() + 1, scenario.tasks[row.task].name, row.function, reason);
 }
@@ -65,7 +64,8 @@ int run(const Flags& flags) {
   std::unique_ptr<Strategy> strategy;
   TableStrategy* table = nullptr;
   // Without a table to follow, the default is to run without preemptions.
-  const bool follow = flags.strategy == "table" && (!scenario.tables.empty() || !flags.table.empty());
+  const bool follow =
+      flags.strategy == "table" && (!scenario.tables.empty() || !flags.table.empty());
   if (follow) {
     auto made = make_table(rows_of(scenario, flags.table));
     table = made.get();
@@ -109,7 +109,13 @@ int run(const Flags& flags) {
                consequence(run));
     if (!unsatisfied.empty()) fmt::print(" {}\n", unsatisfied);
   }
-  if (verdict != "clean" && !flags.output.empty()) print_replay_command(flags.output);
+  if (verdict != "clean" && flags.output.empty()) {
+    fmt::print(stderr, "interleaf run {} --strategy {}{} --seed {:#x}\n", flags.scenario.text(),
+               flags.strategy, flags.table.empty() ? "" : " --table " + shell_quoted(flags.table),
+               seed);
+  } else if (verdict != "clean") {
+    print_replay_command(flags.output);
+  }
   return code;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// interleaf table: a recording as a CPU table; or, of any text with a CPU table, its rows as read.
+// interleaf table: a recording as a CPU table, or as text that survives a mail.
 #include <fmt/format.h>
 
 #include "engine/commands/command.h"

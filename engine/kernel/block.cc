@@ -19,9 +19,11 @@
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr interleaf::LockClass queue_lock_class{ "queue_lock" };
 

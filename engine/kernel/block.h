@@ -22,23 +22,23 @@ enum class bio_op : std::uint8_t { READ, WRITE };
 struct bio {
 	bio_op op;
 	folio *bi_folio;
-	std::size_t offset;		/* bytes within the folio */
-	std::size_t len;		/* bytes; a multiple of the block size */
-	std::vector<std::uint64_t> blocks;	/* one per block of the range; BLOCK_HOLE reads zeros */
+	std::size_t offset; /* bytes within the folio */
+	std::size_t len; /* bytes; a multiple of the block size */
+	std::vector<std::uint64_t> blocks; /* one per block of the range; BLOCK_HOLE reads zeros */
 	inode *owner;
-	loff_t pos;			/* file position of `offset`, for the observer */
-	int status = 0;			/* 0 or -EIO */
-	void (*end_io)(bio *) = nullptr;	/* in the completion task; frees the bio */
+	loff_t pos; /* file position of `offset`, for the observer */
+	int status = 0; /* 0 or -EIO */
+	void (*end_io)(bio *) = nullptr; /* in the completion task; frees the bio */
 	void *private_data = nullptr;
 };
 
 struct block_device {
 	unsigned block_size;
 	interleaf::Spinlock queue_lock;
-	std::vector<bio *> in_flight;		/* queue_lock */
-	interleaf::WaitQueue work{"I/O requests"};
-	std::vector<const unsigned char *> data;	/* per block, as far as written; null is zeros */
-	std::vector<unsigned char *> own;	/* those of them that were written in this run */
+	std::vector<bio *> in_flight; /* queue_lock */
+	interleaf::WaitQueue work{ "I/O requests" };
+	std::vector<const unsigned char *> data; /* per block, as far as written; null is zeros */
+	std::vector<unsigned char *> own; /* those of them that were written in this run */
 
 	explicit block_device(const geometry &geo);
 };

@@ -6,9 +6,11 @@
 #include "scheduler/check.h"
 #include "scheduler/scheduler.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* The condition is the object of the finding, the line is only in the message: signatures must
  * outlive edits. Outside a run there is no kernel whose bug it could be. */

@@ -15,14 +15,14 @@ void warn(std::string_view what, std::source_location where = std::source_locati
 
 } // namespace kernel
 
-#define BUG_ON(condition) \
-	do { \
-		if (condition) [[unlikely]] \
+#define BUG_ON(condition)                          \
+	do {                                       \
+		if (condition) [[unlikely]]        \
 			::kernel::bug(#condition); \
 	} while (0)
 #define VM_BUG_ON_FOLIO(condition, folio) BUG_ON(condition)
-#define VM_WARN_ON_ONCE(condition) \
-	do { \
-		if (condition) [[unlikely]] \
+#define VM_WARN_ON_ONCE(condition)                  \
+	do {                                        \
+		if (condition) [[unlikely]]         \
 			::kernel::warn(#condition); \
 	} while (0)

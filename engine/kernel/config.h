@@ -16,27 +16,26 @@ using gfp_t = unsigned;
 /* Sizes. All counts are powers of two except folio_batch and ra_pages. */
 struct geometry {
 	unsigned page_size = 4096;
-	unsigned block_size = 4096;	/* of the filesystem, <= page_size */
-	unsigned hpage_pages = 512;	/* HPAGE_PMD_NR, pages per PMD; 2..512 */
-	unsigned folio_batch = 31;	/* PAGEVEC_SIZE of the truncate loops */
-	unsigned xa_slots = 64;		/* slots per xarray node: 4, 8, 16, 32, 64 */
-	unsigned ra_pages = 32;		/* readahead window; 0: single pages */
+	unsigned block_size = 4096; /* of the filesystem, <= page_size */
+	unsigned hpage_pages = 512; /* HPAGE_PMD_NR, pages per PMD; 2..512 */
+	unsigned folio_batch = 31; /* PAGEVEC_SIZE of the truncate loops */
+	unsigned xa_slots = 64; /* slots per xarray node: 4, 8, 16, 32, 64 */
+	unsigned ra_pages = 32; /* readahead window; 0: single pages */
 	unsigned fault_around_pages = 16;
 	std::uint64_t disk_blocks = 1 << 20;
-	unsigned khugepaged_scans = 1;	/* passes of khugepaged over the registered mms */
-	unsigned lru_batch = 31;	/* per-CPU LRU-add batch; folios in it are not PG_lru */
+	unsigned khugepaged_scans = 1; /* passes of khugepaged over the registered mms */
+	unsigned lru_batch = 31; /* per-CPU LRU-add batch; folios in it are not PG_lru */
 };
 
-/* How a filesystem behaves where the page cache can tell (fact sheet THP, section 6). */
+/* How a filesystem behaves where the page cache can tell. Holes read as zeros in all of them. */
 struct persona {
 	std::string_view name;
-	bool large_folios;		/* mapping_large_folio_support() */
-	bool has_private;		/* folios carry private data (buffers) */
+	bool large_folios; /* mapping_large_folio_support() */
+	bool has_private; /* folios carry private data (buffers) */
 	bool writes_take_i_rwsem;
 	bool mkwrite_takes_invalidate_lock;
 	bool truncate_takes_invalidate_lock;
-	bool hole_reads_zero;
-	bool delayed_allocation;	/* blocks are allocated at writeback */
+	bool delayed_allocation; /* blocks are allocated at writeback */
 };
 
 /* generic, ext4, btrfs, xfs; null for another name. personas.cc */

@@ -10,7 +10,8 @@ namespace kernel
 
 inline constexpr std::uintptr_t MAX_ERRNO = 4095;
 
-template <typename T = void> T *ERR_PTR(long error)
+template <typename T = void>
+T *ERR_PTR(long error)
 {
 	return reinterpret_cast<T *>(static_cast<std::uintptr_t>(error));
 }

@@ -13,27 +13,18 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
 /* Reads pages [index, index + nr) in, a window at a time, not beyond the end of the file. May
  * sleep: takes invalidate_lock shared. */
 static void force_page_cache_readahead(address_space *mapping, file *f, pgoff_t index, pgoff_t nr)
 {
-	FRAME(force_page_cache_ra);
-	const pgoff_t window = std::max(this_machine().geo.ra_pages, 1u);
+	const pgoff_t window = std::max(f->f_ra.ra_pages, 1u);
 
-	while (nr != 0) {
-		const pgoff_t wanted = std::min(nr, window);
-		const loff_t size = i_size_read(mapping->host);
-		if (size == 0)
-			return;
-		const pgoff_t last = static_cast<pgoff_t>(size - 1) >> page_shift();
-		if (index > last)
-			return;
+	for (; nr != 0; nr -= std::min(nr, window), index += window) {
 		readahead_control ractl{ .f = f, .mapping = mapping, .index = index };
-		page_cache_ra_unbounded(&ractl, std::min(wanted, last - index + 1), 0);
-		index += wanted;
-		nr -= wanted;
+		force_page_cache_ra(&ractl, &f->f_ra, std::min(nr, window));
 	}
 }
 

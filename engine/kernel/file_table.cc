@@ -6,7 +6,8 @@
 #include "engine/kernel/fs.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
 void get_file(file *f)
 {

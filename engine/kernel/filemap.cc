@@ -14,9 +14,11 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* For find_get_entry: any entry, marked or not. */
 constexpr xa_mark_t XA_PRESENT = XA_MARKS_MAX;
@@ -334,7 +336,8 @@ unsigned find_get_entries(address_space *mapping, pgoff_t *start, pgoff_t end, f
 	return folio_batch_count(fbatch);
 }
 
-namespace {
+namespace
+{
 
 /* Shadows carry no marks, but one may have taken the place of a folio that did: skipped. */
 unsigned get_folios(address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark_t mark,
@@ -453,8 +456,10 @@ int __filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t, 
 		}
 
 		/* What the nodes were allocated for may be gone since the lock was dropped. */
-		if (alloced_order != 0 && (old != alloced_shadow || order != alloced_order))
+		if (alloced_order != 0 && (old != alloced_shadow || order != alloced_order)) {
+			xas_destroy(&xas);
 			alloced_order = 0;
+		}
 
 		if (xas_error(&xas) == 0 && old != nullptr) {
 			if (order > static_cast<int>(folio_order(f))) {
@@ -521,7 +526,8 @@ int filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t gfp
 
 /* ---- removal ---- */
 
-namespace {
+namespace
+{
 
 /* i_pages locked. The folio is about to leave the cache: clean, and mapped by nobody. */
 void filemap_unaccount_folio(address_space *mapping, folio *f)

@@ -31,16 +31,6 @@ pgoff_t max_index(const inode *node)
 	return (size + page_size() - 1) >> page_shift();
 }
 
-void page_cache_ra_order(readahead_control *ractl, const file_ra_state *ra)
-{
-	FRAME(page_cache_ra_order);
-	const pgoff_t end = max_index(ractl->mapping->host);
-	if (ractl->index >= end)
-		return;
-	page_cache_ra_unbounded(ractl, std::min<pgoff_t>(ra->size, end - ractl->index),
-				ra->async_size);
-}
-
 /* The folio is not there: reads it with what surrounds it. Returns the pinned file if mmap_lock
  * was dropped. */
 file *do_sync_mmap_readahead(vm_fault *vmf)
@@ -212,9 +202,12 @@ unsigned block_page_mkwrite(folio *f, const address_space *mapping)
 unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
 {
 	FRAME(ext4_page_mkwrite);
-	filemap_invalidate_lock_shared(mapping);
+	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
+	if (locks)
+		filemap_invalidate_lock_shared(mapping);
 	const unsigned ret = block_page_mkwrite(f, mapping);
-	filemap_invalidate_unlock_shared(mapping);
+	if (locks)
+		filemap_invalidate_unlock_shared(mapping);
 	return ret;
 }
 
@@ -233,9 +226,12 @@ unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
 unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)
 {
 	FRAME(xfs_filemap_page_mkwrite);
-	filemap_invalidate_lock_shared(mapping);
+	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
+	if (locks)
+		filemap_invalidate_lock_shared(mapping);
 	const unsigned ret = iomap_page_mkwrite(f, mapping);
-	filemap_invalidate_unlock_shared(mapping);
+	if (locks)
+		filemap_invalidate_unlock_shared(mapping);
 	return ret;
 }
 

@@ -13,9 +13,11 @@
 #include "engine/kernel/bug.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 bool pos_same_folio(loff_t pos1, loff_t pos2, const folio *f)
 {

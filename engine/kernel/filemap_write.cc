@@ -15,9 +15,11 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* Where the write goes. i_rwsem is held, else the end of the file may move meanwhile. */
 loff_t generic_write_checks(const file *f, loff_t pos)

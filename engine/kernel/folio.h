@@ -37,25 +37,25 @@ enum pageflags : unsigned {
 	PG_mappedtodisk,
 	PG_readahead,
 	PG_error,
-	PG_anon,	/* of our own: stands for the low bit of folio->mapping */
+	PG_anon, /* of our own: stands for the low bit of folio->mapping */
 	NR_PAGEFLAGS,
 };
 
 struct folio {
-	interleaf::Refcount _refcount{"folio", 1};
-	interleaf::BitLock lock;			/* PG_locked */
+	interleaf::Refcount _refcount{ "folio", 1 };
+	interleaf::BitLock lock; /* PG_locked */
 	mutable interleaf::BitFlags<NR_PAGEFLAGS> flags;
 	interleaf::Shared<address_space *> mapping;
 	interleaf::Shared<pgoff_t> index;
 	interleaf::Shared<void *> private_data;
-	interleaf::Atomic<int> _mapcount;		/* PTEs (and PMDs) that map it, in all */
+	interleaf::Atomic<int> _mapcount; /* PTEs (and PMDs) that map it, in all */
 	unsigned order = 0;
-	unsigned number = 0;				/* 1, 2, ...: its name in reports */
-	unsigned char *contents = nullptr;		/* folio_size() bytes */
-	interleaf::ObjectNumber *content_numbers = nullptr;	/* one per page */
-	folio *lru_prev = nullptr;			/* swap.cc */
+	unsigned number = 0; /* 1, 2, ...: its name in reports */
+	unsigned char *contents = nullptr; /* folio_size() bytes */
+	interleaf::ObjectNumber *content_numbers = nullptr; /* one per page */
+	folio *lru_prev = nullptr; /* swap.cc */
 	folio *lru_next = nullptr;
-	folio *list_next = nullptr;			/* private lists of whoever isolated it */
+	folio *list_next = nullptr; /* private lists of whoever isolated it */
 
 	explicit folio(unsigned nr_order);
 };
@@ -68,56 +68,66 @@ inline unsigned folio_order(const folio *f)
 		folio_use_after_free(f);
 	return f->order;
 }
-inline unsigned folio_nr_pages(const folio *f) { return 1u << folio_order(f); }
+inline unsigned folio_nr_pages(const folio *f)
+{
+	return 1u << folio_order(f);
+}
 std::size_t folio_size(const folio *f);
-inline bool folio_test_large(const folio *f) { return folio_order(f) != 0; }
+inline bool folio_test_large(const folio *f)
+{
+	return folio_order(f) != 0;
+}
 
 /* Allocation: order 0 or more, one reference, contents undefined; null if it fails (a choice). */
 folio *folio_alloc(unsigned order);
 void folio_get(folio *f, std::source_location where = std::source_location::current());
-void folio_ref_add(folio *f, int count, std::source_location where = std::source_location::current());
+void folio_ref_add(folio *f, int count,
+		   std::source_location where = std::source_location::current());
 bool folio_try_get(folio *f, std::source_location where = std::source_location::current());
 /* Drops references; frees the folio with the last one (checks I11: not locked, not mapped, ...). */
 void folio_put(folio *f, std::source_location where = std::source_location::current());
-void folio_put_refs(folio *f, int count, std::source_location where = std::source_location::current());
+void folio_put_refs(folio *f, int count,
+		    std::source_location where = std::source_location::current());
 int folio_ref_count(const folio *f, std::source_location where = std::source_location::current());
-bool folio_ref_freeze(folio *f, int count, std::source_location where = std::source_location::current());
-void folio_ref_unfreeze(folio *f, int count, std::source_location where = std::source_location::current());
+bool folio_ref_freeze(folio *f, int count,
+		      std::source_location where = std::source_location::current());
+void folio_ref_unfreeze(folio *f, int count,
+			std::source_location where = std::source_location::current());
 int folio_mapcount(const folio *f, std::source_location where = std::source_location::current());
 bool folio_mapped(const folio *f, std::source_location where = std::source_location::current());
 /* What a folio that nobody else looks at has: cache + mapcount + private (P5, scan). */
 int folio_expected_ref_count(const folio *f);
 
 /* Flags: folio_test_dirty(f), folio_set_dirty(f), folio_clear_dirty(f), ... one point each. */
-#define KERNEL_FOLIO_FLAG(name, bit) \
-	inline bool folio_test_##name(const folio *f, \
-				      std::source_location where = std::source_location::current()) \
-	{ \
-		return f->flags.test(bit, where); \
-	} \
-	inline void folio_set_##name(folio *f, \
+#define KERNEL_FOLIO_FLAG(name, bit)                                                               \
+	inline bool folio_test_##name(const folio *f, std::source_location where =                 \
+							      std::source_location::current())     \
+	{                                                                                          \
+		return f->flags.test(bit, where);                                                  \
+	}                                                                                          \
+	inline void folio_set_##name(folio *f,                                                     \
 				     std::source_location where = std::source_location::current()) \
-	{ \
-		f->flags.set(bit, where); \
-	} \
-	inline void folio_clear_##name(folio *f, \
-				       std::source_location where = std::source_location::current()) \
-	{ \
-		f->flags.clear(bit, where); \
-	} \
-	inline bool folio_test_set_##name( \
-		folio *f, std::source_location where = std::source_location::current()) \
-	{ \
-		return f->flags.test_and_set(bit, where); \
-	} \
-	inline bool folio_test_clear_##name( \
-		folio *f, std::source_location where = std::source_location::current()) \
-	{ \
-		return f->flags.test_and_clear(bit, where); \
+	{                                                                                          \
+		f->flags.set(bit, where);                                                          \
+	}                                                                                          \
+	inline void folio_clear_##name(folio *f, std::source_location where =                      \
+							 std::source_location::current())          \
+	{                                                                                          \
+		f->flags.clear(bit, where);                                                        \
+	}                                                                                          \
+	inline bool folio_test_set_##name(folio *f, std::source_location where =                   \
+							    std::source_location::current())       \
+	{                                                                                          \
+		return f->flags.test_and_set(bit, where);                                          \
+	}                                                                                          \
+	inline bool folio_test_clear_##name(folio *f, std::source_location where =                 \
+							      std::source_location::current())     \
+	{                                                                                          \
+		return f->flags.test_and_clear(bit, where);                                        \
 	}
 KERNEL_FOLIO_FLAG(referenced, PG_referenced)
 KERNEL_FOLIO_FLAG(uptodate, PG_uptodate)
-KERNEL_FOLIO_FLAG(dirty_flag, PG_dirty)	/* folio_set_dirty_flag: the bare flag; see filemap */
+KERNEL_FOLIO_FLAG(dirty_flag, PG_dirty) /* folio_set_dirty_flag: the bare flag; see filemap */
 KERNEL_FOLIO_FLAG(lru, PG_lru)
 KERNEL_FOLIO_FLAG(active, PG_active)
 KERNEL_FOLIO_FLAG(workingset, PG_workingset)
@@ -133,7 +143,10 @@ inline bool folio_test_dirty(const folio *f,
 {
 	return f->flags.test(PG_dirty, where);
 }
-inline bool folio_test_anon(const folio *f) { return f->flags.peek(PG_anon); }
+inline bool folio_test_anon(const folio *f)
+{
+	return f->flags.peek(PG_anon);
+}
 inline bool folio_test_locked(const folio *f,
 			      std::source_location where = std::source_location::current())
 {
@@ -168,14 +181,14 @@ pgoff_t folio_next_index(const folio *f);
 bool folio_contains(const folio *f, pgoff_t index);
 
 /* LRU (swap.cc): per-CPU add batches, isolation. One CPU per task. */
-void folio_add_lru(folio *f);		/* into this task's batch; takes a reference */
-void lru_add_drain();			/* this task's batch */
-void lru_add_drain_all();		/* everybody's */
-bool folio_isolate_lru(folio *f);	/* takes a reference if it was on the LRU */
-void folio_putback_lru(folio *f);	/* and drops it */
+void folio_add_lru(folio *f); /* into this task's batch; takes a reference */
+void lru_add_drain(); /* this task's batch */
+void lru_add_drain_all(); /* everybody's */
+bool folio_isolate_lru(folio *f); /* takes a reference if it was on the LRU */
+void folio_putback_lru(folio *f); /* and drops it */
 void folio_mark_accessed(folio *f);
-void deactivate_file_folio(folio *f);	/* invalidate could not drop it: soon to be reclaimed */
-void __page_cache_release(folio *f);	/* its last reference is gone: off the LRU */
+void deactivate_file_folio(folio *f); /* invalidate could not drop it: soon to be reclaimed */
+void __page_cache_release(folio *f); /* its last reference is gone: off the LRU */
 void lru_init(machine &m);
 /* For tests and reports, no points: is the folio on one of the LRU lists? */
 bool lru_peek(const folio *f);

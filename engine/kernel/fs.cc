@@ -12,9 +12,11 @@
 #include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr interleaf::LockClass i_rwsem_class{ "i_rwsem" };
 constexpr interleaf::LockClass i_lock_class{ "i_lock" };

@@ -35,23 +35,31 @@ enum as_flags : unsigned {
 	AS_ENOSPC,
 	AS_LARGE_FOLIO_SUPPORT,
 	AS_RELEASE_ALWAYS,
-	AS_STABLE_WRITES,	/* folios must not change while under writeback */
+	AS_STABLE_WRITES, /* folios must not change while under writeback */
 	AS_FLAGS,
 };
-enum inode_state : unsigned { I_DIRTY_SYNC, I_DIRTY_DATASYNC, I_DIRTY_PAGES, I_SYNC, I_FREEING, I_STATES };
+enum inode_state : unsigned {
+	I_DIRTY_SYNC,
+	I_DIRTY_DATASYNC,
+	I_DIRTY_PAGES,
+	I_SYNC,
+	I_FREEING,
+	I_STATES
+};
 
 using errseq_t = std::uint32_t;
 
 struct address_space_operations {
 	int (*read_folio)(file *, folio *);
-	void (*readahead)(readahead_control *);	/* null: read_folio for each */
+	void (*readahead)(readahead_control *); /* null: read_folio for each */
 	int (*writepages)(struct address_space *, writeback_control *);
 	bool (*dirty_folio)(struct address_space *, folio *);
-	int (*write_begin)(file *, struct address_space *, loff_t pos, unsigned len, folio **, void **fsdata);
+	int (*write_begin)(file *, struct address_space *, loff_t pos, unsigned len, folio **,
+			   void **fsdata);
 	int (*write_end)(file *, struct address_space *, loff_t pos, unsigned len, unsigned copied,
 			 folio *, void *fsdata);
 	void (*invalidate_folio)(folio *, std::size_t offset, std::size_t len);
-	bool (*release_folio)(folio *, gfp_t);	/* true: private data is gone */
+	bool (*release_folio)(folio *, gfp_t); /* true: private data is gone */
 	int (*launder_folio)(folio *);
 	void (*free_folio)(folio *);
 };
@@ -61,7 +69,7 @@ struct address_space {
 	xarray i_pages;
 	interleaf::Rwsem invalidate_lock;
 	interleaf::Rwsem i_mmap_rwsem;
-	std::vector<vm_area_struct *> i_mmap;	/* i_mmap_rwsem; in order of mmap */
+	std::vector<vm_area_struct *> i_mmap; /* i_mmap_rwsem; in order of mmap */
 	interleaf::Atomic<int> i_mmap_writable;
 	interleaf::Atomic<int> nr_thps;
 	interleaf::Shared<unsigned long> nrpages;
@@ -89,26 +97,26 @@ struct inode_operations {
 };
 
 /* Where a file's bytes are on the disk: one entry per filesystem block. */
-inline constexpr std::uint64_t BLOCK_HOLE = ~std::uint64_t{0};
-inline constexpr std::uint64_t BLOCK_DELAYED = ~std::uint64_t{0} - 1;
+inline constexpr std::uint64_t BLOCK_HOLE = ~std::uint64_t{ 0 };
+inline constexpr std::uint64_t BLOCK_DELAYED = ~std::uint64_t{ 0 } - 1;
 
 struct inode {
 	std::string name;
 	unsigned i_ino = 0;
-	bool regular = true;		/* S_ISREG */
+	bool regular = true; /* S_ISREG */
 	super_block *i_sb = nullptr;
 	interleaf::Rwsem i_rwsem;
 	interleaf::Spinlock i_lock;
 	interleaf::Shared<loff_t> i_size;
-	interleaf::Shared<loff_t> i_disksize;	/* the size that is on disk */
+	interleaf::Shared<loff_t> i_disksize; /* the size that is on disk */
 	interleaf::Atomic<int> i_writecount;
 	interleaf::BitFlags<I_STATES> i_state;
 	address_space i_data;
 	address_space *i_mapping = &i_data;
 	const inode_operations *i_op = nullptr;
 	const file_operations *i_fop = nullptr;
-	interleaf::Rwsem block_lock;		/* guards blocks (ext4: i_data_sem) */
-	std::vector<std::uint64_t> blocks;	/* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
+	interleaf::Rwsem block_lock; /* guards blocks (ext4: i_data_sem) */
+	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
 
 	inode(super_block *sb, std::string file_name, unsigned ino);
 };
@@ -116,7 +124,7 @@ struct inode {
 enum file_modes : unsigned {
 	FMODE_READ = 1,
 	FMODE_WRITE = 2,
-	FMODE_WRITER = 4,	/* i_writecount was raised */
+	FMODE_WRITER = 4, /* i_writecount was raised */
 	FMODE_OPENED = 8,
 };
 
@@ -128,17 +136,17 @@ struct file_ra_state {
 	loff_t prev_pos = -1;
 };
 
-inline constexpr interleaf::LockClass f_lock_class{"f_lock"};
+inline constexpr interleaf::LockClass f_lock_class{ "f_lock" };
 
 struct file {
 	inode *f_inode = nullptr;
 	address_space *f_mapping = nullptr;
 	unsigned f_mode = 0;
-	int f_flags = 0;		/* O_* of <fcntl.h> */
-	interleaf::Refcount f_count{"file", 1};
+	int f_flags = 0; /* O_* of <fcntl.h> */
+	interleaf::Refcount f_count{ "file", 1 };
 	loff_t f_pos = 0;
-	interleaf::Spinlock f_lock{f_lock_class};
-	interleaf::Shared<errseq_t> f_wb_err;	/* stores: f_lock */
+	interleaf::Spinlock f_lock{ f_lock_class };
+	interleaf::Shared<errseq_t> f_wb_err; /* stores: f_lock */
 	errseq_t f_sb_err = 0;
 	file_ra_state f_ra;
 	const file_operations *f_op = nullptr;
@@ -146,9 +154,9 @@ struct file {
 
 /* The dirty inodes of the filesystem, for its flusher. fs_writeback.cc */
 struct bdi_writeback {
-	interleaf::Spinlock list_lock;		/* outside i_lock */
-	std::vector<inode *> b_dirty;		/* list_lock; in the order they became dirty */
-	interleaf::WaitQueue dwork{"dirty inodes"};
+	interleaf::Spinlock list_lock; /* outside i_lock */
+	std::vector<inode *> b_dirty; /* list_lock; in the order they became dirty */
+	interleaf::WaitQueue dwork{ "dirty inodes" };
 
 	bdi_writeback();
 };
@@ -156,7 +164,7 @@ struct bdi_writeback {
 struct super_block {
 	std::vector<inode *> inodes;
 	struct block_device *s_bdev = nullptr;
-	std::uint64_t next_block = 0;		/* next free block of the disk */
+	std::uint64_t next_block = 0; /* next free block of the disk */
 	interleaf::Spinlock alloc_lock;
 	bdi_writeback s_wb;
 
@@ -166,48 +174,61 @@ struct super_block {
 /* i_size with its ordering rules (32-bit seqcounts are not modelled). i_size_write is what tells
  * the watcher size_changed(). */
 loff_t i_size_read(const inode *node, std::source_location where = std::source_location::current());
-void i_size_write(inode *node, loff_t size, std::source_location where = std::source_location::current());
+void i_size_write(inode *node, loff_t size,
+		  std::source_location where = std::source_location::current());
 
 void inode_lock(inode *node, std::source_location where = std::source_location::current());
 void inode_unlock(inode *node, std::source_location where = std::source_location::current());
 void inode_lock_shared(inode *node, std::source_location where = std::source_location::current());
 void inode_unlock_shared(inode *node, std::source_location where = std::source_location::current());
-void filemap_invalidate_lock(address_space *mapping, std::source_location where = std::source_location::current());
-void filemap_invalidate_unlock(address_space *mapping, std::source_location where = std::source_location::current());
-void filemap_invalidate_lock_shared(address_space *mapping, std::source_location where = std::source_location::current());
-void filemap_invalidate_unlock_shared(address_space *mapping, std::source_location where = std::source_location::current());
-void i_mmap_lock_read(address_space *mapping, std::source_location where = std::source_location::current());
-void i_mmap_unlock_read(address_space *mapping, std::source_location where = std::source_location::current());
-void i_mmap_lock_write(address_space *mapping, std::source_location where = std::source_location::current());
-void i_mmap_unlock_write(address_space *mapping, std::source_location where = std::source_location::current());
+void filemap_invalidate_lock(address_space *mapping,
+			     std::source_location where = std::source_location::current());
+void filemap_invalidate_unlock(address_space *mapping,
+			       std::source_location where = std::source_location::current());
+void filemap_invalidate_lock_shared(address_space *mapping,
+				    std::source_location where = std::source_location::current());
+void filemap_invalidate_unlock_shared(address_space *mapping,
+				      std::source_location where = std::source_location::current());
+void i_mmap_lock_read(address_space *mapping,
+		      std::source_location where = std::source_location::current());
+void i_mmap_unlock_read(address_space *mapping,
+			std::source_location where = std::source_location::current());
+void i_mmap_lock_write(address_space *mapping,
+		       std::source_location where = std::source_location::current());
+void i_mmap_unlock_write(address_space *mapping,
+			 std::source_location where = std::source_location::current());
 
 bool mapping_large_folio_support(const address_space *mapping);
-int filemap_nr_thps(address_space *mapping, std::source_location where = std::source_location::current());
-void filemap_nr_thps_inc(address_space *mapping, std::source_location where = std::source_location::current());
-void filemap_nr_thps_dec(address_space *mapping, std::source_location where = std::source_location::current());
+int filemap_nr_thps(address_space *mapping,
+		    std::source_location where = std::source_location::current());
+void filemap_nr_thps_inc(address_space *mapping,
+			 std::source_location where = std::source_location::current());
+void filemap_nr_thps_dec(address_space *mapping,
+			 std::source_location where = std::source_location::current());
 
 /* i_writecount (include/linux/fs.h). */
 int get_write_access(inode *node, std::source_location where = std::source_location::current());
 void put_write_access(inode *node, std::source_location where = std::source_location::current());
-bool inode_is_open_for_write(const inode *node, std::source_location where = std::source_location::current());
+bool inode_is_open_for_write(const inode *node,
+			     std::source_location where = std::source_location::current());
 
 /* open.cc, file_table.cc, read_write.cc, sync.cc: the system calls' insides.
  * All return 0 or a negative errno unless said. Requires: the calling task is a user task. */
-file *do_open(inode *node, int flags);			/* file or ERR_PTR; do_dentry_open + O_TRUNC */
+file *do_open(inode *node, int flags); /* file or ERR_PTR; do_dentry_open + O_TRUNC */
 int do_dentry_open(file *f, inode *node);
 void fput(file *f);
 void get_file(file *f);
 int filp_close(file *f);
-long vfs_read(file *f, loff_t pos, void *to, std::size_t len);		/* bytes */
-long vfs_write(file *f, loff_t pos, const void *from, std::size_t len);	/* bytes */
-int vfs_truncate(inode *node, loff_t size);		/* truncate(2) by path */
+long vfs_read(file *f, loff_t pos, void *to, std::size_t len); /* bytes */
+long vfs_write(file *f, loff_t pos, const void *from, std::size_t len); /* bytes */
+int vfs_truncate(inode *node, loff_t size); /* truncate(2) by path */
 int do_ftruncate(file *f, loff_t size);
-int notify_change_size(inode *node, loff_t size);	/* i_rwsem held */
+int notify_change_size(inode *node, loff_t size); /* i_rwsem held */
 int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync);
 int vfs_fadvise(file *f, loff_t offset, loff_t len, int advice);
 int do_sync_file_range(file *f, loff_t offset, loff_t len, unsigned flags);
-inode *find_inode(std::string_view name);		/* null if there is none */
-inode *create_inode(std::string_view name);		/* a new empty file */
+inode *find_inode(std::string_view name); /* null if there is none */
+inode *create_inode(std::string_view name); /* a new empty file */
 /* simple_fs.cc: gives a new inode the operations of the machine's persona. */
 void simple_fs_init_inode(inode *node);
 

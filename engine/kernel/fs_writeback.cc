@@ -16,9 +16,11 @@
 #include "scheduler/frame.h"
 #include "scheduler/sync/barrier.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr interleaf::LockClass list_lock_class{ "list_lock" };
 

@@ -15,8 +15,7 @@ namespace kernel
 struct folio;
 struct inode;
 
-class observer
-{
+class observer {
 public:
 	virtual ~observer() = default;
 
@@ -26,7 +25,8 @@ public:
 	 * 0 or less: it failed). A store through a mapping is begin, piece, end at once.
 	 * Returns a handle for the later calls.
 	 */
-	virtual unsigned write_begin(inode &node, loff_t pos, const void *data, std::size_t len) = 0;
+	virtual unsigned write_begin(inode &node, loff_t pos, const void *data,
+				     std::size_t len) = 0;
 	virtual void write_end(unsigned write, long acknowledged) = 0;
 	/* The same for a read: begin, then end with what the user got. */
 	virtual unsigned read_begin(inode &node, loff_t pos, std::size_t len) = 0;

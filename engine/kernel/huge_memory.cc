@@ -6,7 +6,8 @@
 #include "engine/kernel/khugepaged.h"
 #include "engine/kernel/page_table.h"
 
-namespace kernel {
+namespace kernel
+{
 
 /*
  * True at this instant: a writer may come any time after. Requires: mmap_lock.

@@ -22,7 +22,8 @@
 #include "scheduler/frame.h"
 #include "scheduler/sync/barrier.h"
 
-namespace kernel {
+namespace kernel
+{
 
 const char *scan_result_name(scan_result result)
 {
@@ -58,7 +59,8 @@ const char *scan_result_name(scan_result result)
 	return kNames[result];
 }
 
-namespace {
+namespace
+{
 
 /* Sysfs defaults. */
 pgoff_t khugepaged_max_ptes_none()
@@ -388,7 +390,8 @@ scan_result collapse_file([[maybe_unused]] mm_struct *mm, [[maybe_unused]] std::
 	return result;
 }
 
-namespace {
+namespace
+{
 
 /*
  * The scan holds no references. struct page outlives its folio, so Linux may look at a folio that
@@ -473,7 +476,8 @@ scan_result hpage_collapse_scan_file(mm_struct *mm, std::uint64_t address, file 
 	return collapse_file(mm, address, f, start, cc);
 }
 
-namespace {
+namespace
+{
 
 /* What the PMD entry is now; SCAN_SUCCEED: a page table. */
 scan_result find_pmd_or_thp_or_none(mm_struct *mm, std::uint64_t address)
@@ -539,7 +543,8 @@ void retract_page_tables(address_space *mapping, pgoff_t pgoff)
 	i_mmap_unlock_read(mapping);
 }
 
-namespace {
+namespace
+{
 
 /* A present PTE must be the i-th page of the huge folio; private copies are not. */
 scan_result check_pte(pte_t pte, const folio *f, unsigned i)
@@ -669,7 +674,8 @@ scan_result collapse_pte_mapped_thp(mm_struct *mm, std::uint64_t address, bool i
 	return result;
 }
 
-namespace {
+namespace
+{
 
 /* mmap_lock was dropped: is the VMA still there and eligible? */
 scan_result hugepage_vma_revalidate(mm_struct *mm, std::uint64_t address, vm_area_struct **vma,
@@ -824,7 +830,8 @@ void khugepaged_exit_mm(mm_struct *mm)
 	}
 }
 
-namespace {
+namespace
+{
 
 /*
  * Finds the next eligible range at or after *address and tries it. True if there was one: mmap_lock

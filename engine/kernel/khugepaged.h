@@ -30,9 +30,9 @@ enum scan_result : unsigned {
 	SCAN_PAGE_FILLED,
 	SCAN_COPY_MC,
 	SCAN_STORE_FAILED,
-	SCAN_ANY_PROCESS,	/* the mm is going away */
+	SCAN_ANY_PROCESS, /* the mm is going away */
 	SCAN_ADDRESS_RANGE,
-	SCAN_EXCEED_SWAP_PTE,	/* too many shadow entries */
+	SCAN_EXCEED_SWAP_PTE, /* too many shadow entries */
 	SCAN_PAGE_NULL,
 	SCAN_PTE_NON_PRESENT,
 	SCAN_RESULTS,

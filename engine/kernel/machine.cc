@@ -3,6 +3,7 @@
 #include "engine/kernel/machine.h"
 
 #include <bit>
+#include <string_view>
 
 #include "engine/kernel/block.h"
 #include "engine/kernel/folio.h"
@@ -11,9 +12,11 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/check.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr interleaf::LockClass khugepaged_mm_lock_class{ "khugepaged_mm_lock" };
 
@@ -49,6 +52,7 @@ machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &con
 	m->patches = config.patches;
 	m->watcher = config.watcher != nullptr ? config.watcher : new null_observer;
 	m->faults_left = config.faults_max;
+	m->faults = config.faults;
 	/* What follows asks this_machine() for its geometry. */
 	scheduler.set_root(m);
 	lru_init(*m);
@@ -91,15 +95,28 @@ unsigned hpage_order()
 	return static_cast<unsigned>(std::countr_zero(hpage_pages()));
 }
 
+/* The budget that a failure of this kind counts against first. */
+static unsigned *fault_budget_of(machine &m, std::string_view kind)
+{
+	if (kind == "bio")
+		return &m.faults.bio;
+	if (kind.starts_with("copy") || kind == "fault_in_readable")
+		return &m.faults.copy;
+	return &m.faults.alloc;
+}
+
 bool should_fail(const char *kind)
 {
 	machine &m = this_machine();
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
-	if (m.faults_left == 0 || scheduler == nullptr)
+	if (scheduler == nullptr)
 		return false;
-	if (scheduler->choose(kind, 2) == 0)
+	unsigned *left = fault_budget_of(m, kind);
+	if (*left == 0)
+		left = &m.faults_left;
+	if (*left == 0 || scheduler->choose(kind, 2) == 0)
 		return false;
-	--m.faults_left;
+	--*left;
 	return true;
 }
 

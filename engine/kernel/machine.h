@@ -24,6 +24,13 @@ struct lru_state;
 struct mm_struct;
 struct super_block;
 
+/* How many failures of a kind a run may inject. */
+struct fault_budget {
+	unsigned alloc = 0; /* folios, xarray nodes, page tables, memory charges */
+	unsigned copy = 0; /* from and to users, machine checks while copying */
+	unsigned bio = 0; /* I/O errors */
+};
+
 /* Node and VM statistics that ported code keeps; for invariants at the end of a run. */
 struct vm_statistics {
 	interleaf::Atomic<long> nr_file_pages;
@@ -42,18 +49,19 @@ struct machine {
 	geometry geo;
 	const struct persona *fs = nullptr;
 	patch_set patches = 0;
-	observer *watcher = nullptr;	/* never null while tasks run */
+	observer *watcher = nullptr; /* never null while tasks run */
 
 	interleaf::Rcu rcu;
 	vm_statistics stat;
-	lru_state *lru = nullptr;	/* swap.cc */
-	super_block *sb = nullptr;	/* the one filesystem */
+	lru_state *lru = nullptr; /* swap.cc */
+	super_block *sb = nullptr; /* the one filesystem */
 	interleaf::Spinlock khugepaged_mm_lock;
-	std::vector<mm_struct *> khugepaged_mms;	/* khugepaged_mm_lock; registered mms */
-	mm_struct *khugepaged_scanning = nullptr;	/* khugepaged_mm_lock; it looks at this one */
-	interleaf::WaitQueue khugepaged_wait{"khugepaged_wait"};
-	unsigned folio_numbers = 0;	/* folios created so far, for reports */
-	unsigned faults_left = 0;
+	std::vector<mm_struct *> khugepaged_mms; /* khugepaged_mm_lock; registered mms */
+	mm_struct *khugepaged_scanning = nullptr; /* khugepaged_mm_lock; it looks at this one */
+	interleaf::WaitQueue khugepaged_wait{ "khugepaged_wait" };
+	unsigned folio_numbers = 0; /* folios created so far, for reports */
+	unsigned faults_left = 0; /* of any kind */
+	fault_budget faults; /* of these kinds besides */
 
 	machine();
 };
@@ -62,8 +70,9 @@ struct machine_config {
 	geometry geo;
 	const struct persona *fs;
 	patch_set patches;
-	observer *watcher;		/* null: nobody watches */
-	unsigned faults_max = 0;	/* injected failures per run */
+	observer *watcher; /* null: nobody watches */
+	unsigned faults_max = 0; /* injected failures of any kind per run */
+	fault_budget faults; /* and of these kinds */
 };
 /* Makes the machine of the World that is being set up: LRU, super block, disk, and the tasks every
  * machine has (I/O completion "kworker/io", RCU "rcu_gp"), as daemons. */
@@ -75,12 +84,21 @@ void spawn_khugepaged(interleaf::Scheduler &scheduler);
 /* The machine of the running (or set-up) World. Requires: there is one. */
 machine &this_machine();
 
-inline unsigned page_size() { return this_machine().geo.page_size; }
-inline unsigned hpage_pages() { return this_machine().geo.hpage_pages; }
+inline unsigned page_size()
+{
+	return this_machine().geo.page_size;
+}
+inline unsigned hpage_pages()
+{
+	return this_machine().geo.hpage_pages;
+}
 unsigned page_shift();
-unsigned hpage_order();		/* HPAGE_PMD_ORDER */
+unsigned hpage_order(); /* HPAGE_PMD_ORDER */
 
-inline interleaf::Rcu &rcu() { return this_machine().rcu; }
+inline interleaf::Rcu &rcu()
+{
+	return this_machine().rcu;
+}
 inline void rcu_read_lock(std::source_location where = std::source_location::current())
 {
 	rcu().read_lock(where);

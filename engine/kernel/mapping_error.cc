@@ -13,9 +13,11 @@
 #include "engine/kernel/bug.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr errseq_t ERRSEQ_ERRNO = MAX_ERRNO;
 constexpr errseq_t ERRSEQ_SEEN = ERRSEQ_ERRNO + 1;

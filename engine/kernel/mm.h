@@ -33,18 +33,30 @@ enum pte_bits : unsigned { PTE_PRESENT = 1, PTE_WRITE = 2, PTE_DIRTY = 4, PTE_YO
 /* A page table entry: one page of a folio. */
 struct pte_t {
 	folio *f = nullptr;
-	std::uint32_t page = 0;		/* which page of the folio */
+	std::uint32_t page = 0; /* which page of the folio */
 	std::uint32_t bits = 0;
 };
-inline bool pte_none(pte_t pte) { return pte.f == nullptr; }
-inline bool pte_present(pte_t pte) { return (pte.bits & PTE_PRESENT) != 0; }
-inline bool pte_write(pte_t pte) { return (pte.bits & PTE_WRITE) != 0; }
-inline bool pte_dirty(pte_t pte) { return (pte.bits & PTE_DIRTY) != 0; }
+inline bool pte_none(pte_t pte)
+{
+	return pte.f == nullptr;
+}
+inline bool pte_present(pte_t pte)
+{
+	return (pte.bits & PTE_PRESENT) != 0;
+}
+inline bool pte_write(pte_t pte)
+{
+	return (pte.bits & PTE_WRITE) != 0;
+}
+inline bool pte_dirty(pte_t pte)
+{
+	return (pte.bits & PTE_DIRTY) != 0;
+}
 
 struct pte_table {
 	interleaf::RcuHead rcu;
 	interleaf::Spinlock ptl;
-	TableEntry<pte_t> *ptes;		/* hpage_pages() of them */
+	TableEntry<pte_t> *ptes; /* hpage_pages() of them */
 
 	pte_table();
 	~pte_table();
@@ -54,10 +66,16 @@ struct pte_table {
 struct pmd_t {
 	pte_table *table = nullptr;
 	folio *huge = nullptr;
-	std::uint32_t bits = 0;			/* of a huge mapping */
+	std::uint32_t bits = 0; /* of a huge mapping */
 };
-inline bool pmd_none(pmd_t pmd) { return pmd.table == nullptr && pmd.huge == nullptr; }
-inline bool pmd_trans_huge(pmd_t pmd) { return pmd.huge != nullptr; }
+inline bool pmd_none(pmd_t pmd)
+{
+	return pmd.table == nullptr && pmd.huge == nullptr;
+}
+inline bool pmd_trans_huge(pmd_t pmd)
+{
+	return pmd.huge != nullptr;
+}
 
 struct anon_vma {
 	vm_area_struct *vma;
@@ -65,33 +83,38 @@ struct anon_vma {
 
 struct vm_area_struct {
 	mm_struct *vm_mm = nullptr;
-	std::uint64_t vm_start = 0;		/* bytes */
+	std::uint64_t vm_start = 0; /* bytes */
 	std::uint64_t vm_end = 0;
-	pgoff_t vm_pgoff = 0;			/* of vm_start, in the file */
+	pgoff_t vm_pgoff = 0; /* of vm_start, in the file */
 	unsigned vm_flags = 0;
-	file *vm_file = nullptr;		/* holds a reference */
-	interleaf::Shared<struct anon_vma *> anon_vma_;	/* set by the first private COW page */
-	struct anon_vma own_anon_vma{this};
+	file *vm_file = nullptr; /* holds a reference */
+	interleaf::Shared<struct anon_vma *> anon_vma_; /* set by the first private COW page */
+	struct anon_vma own_anon_vma {
+		this
+	};
 };
 
 struct mm_struct {
 	interleaf::Rwsem mmap_lock;
-	interleaf::Spinlock pmd_lock;		/* all PMD entries of this mm */
-	std::vector<vm_area_struct *> vmas;	/* mmap_lock; ascending addresses */
-	TableEntry<pmd_t> *pmds;		/* by address / PMD size */
+	interleaf::Spinlock pmd_lock; /* all PMD entries of this mm */
+	std::vector<vm_area_struct *> vmas; /* mmap_lock; ascending addresses */
+	TableEntry<pmd_t> *pmds; /* by address / PMD size */
 	unsigned pmd_count;
-	std::uint64_t mmap_base;		/* next free address, PMD aligned */
-	interleaf::Atomic<int> mm_users{1};
+	std::uint64_t mmap_base; /* next free address, PMD aligned */
+	interleaf::Atomic<int> mm_users{ 1 };
 	const char *name;
 
 	mm_struct(const char *owner, unsigned pmds_max);
 };
 
 std::uint64_t pmd_size();
-inline unsigned pmd_index(std::uint64_t address) { return static_cast<unsigned>(address / pmd_size()); }
+inline unsigned pmd_index(std::uint64_t address)
+{
+	return static_cast<unsigned>(address / pmd_size());
+}
 unsigned pte_index(std::uint64_t address);
 pgoff_t linear_page_index(const vm_area_struct *vma, std::uint64_t address);
-vm_area_struct *vma_lookup(mm_struct *mm, std::uint64_t address);	/* mmap_lock held */
+vm_area_struct *vma_lookup(mm_struct *mm, std::uint64_t address); /* mmap_lock held */
 bool vma_is_shared_writable(const vm_area_struct *vma);
 
 /* mmap.cc, madvise.cc: system calls' insides; address or negative errno. */
@@ -100,7 +123,7 @@ int do_munmap(mm_struct *mm, std::uint64_t address, std::uint64_t len);
 int do_madvise(mm_struct *mm, std::uint64_t address, std::uint64_t len, int advice);
 int do_msync(mm_struct *mm, std::uint64_t address, std::uint64_t len, int flags);
 void exit_mmap(mm_struct *mm);
-void mmput(mm_struct *mm);	/* the last user: khugepaged_exit_mm, exit_mmap */
+void mmput(mm_struct *mm); /* the last user: khugepaged_exit_mm, exit_mmap */
 
 /* A user's load or store through the mapping: walks the tables as the CPU does, faults as needed.
  * Loads and stores do not cross pages here. 0, or -EFAULT (SIGSEGV), -EIO (SIGBUS). */
@@ -115,21 +138,21 @@ enum vm_fault_t : unsigned {
 	VM_FAULT_NOPAGE = 8,
 	VM_FAULT_LOCKED = 16,
 	VM_FAULT_RETRY = 32,
-	VM_FAULT_COMPLETED = 64,	/* done, and mmap_lock was dropped */
-	VM_FAULT_FALLBACK = 128,	/* not with a huge entry: the caller tries a PTE */
+	VM_FAULT_COMPLETED = 64, /* done, and mmap_lock was dropped */
+	VM_FAULT_FALLBACK = 128, /* not with a huge entry: the caller tries a PTE */
 	VM_FAULT_ERROR = VM_FAULT_OOM | VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV,
 };
 struct vm_fault {
 	vm_area_struct *vma;
-	std::uint64_t address;			/* page aligned */
+	std::uint64_t address; /* page aligned */
 	pgoff_t pgoff;
 	bool write = false;
-	bool allow_retry = false;		/* mmap_lock may be dropped */
-	bool mmap_lock_dropped = false;		/* and was */
-	folio *page_folio = nullptr;		/* result of ->fault: referenced, locked if VM_FAULT_LOCKED */
+	bool allow_retry = false; /* mmap_lock may be dropped */
+	bool mmap_lock_dropped = false; /* and was */
+	folio *page_folio = nullptr; /* result of ->fault: referenced, locked if VM_FAULT_LOCKED */
 	folio *cow_folio = nullptr;
-	pte_t orig_pte = {};			/* what the entry was when the fault looked */
-	pte_table *prealloc_pte = nullptr;	/* a table for those who may not allocate */
+	pte_t orig_pte = {}; /* what the entry was when the fault looked */
+	pte_table *prealloc_pte = nullptr; /* a table for those who may not allocate */
 };
 unsigned handle_mm_fault(vm_fault *vmf);
 /* fault: filemap_fault.cc. */
@@ -142,7 +165,7 @@ unsigned filemap_page_mkwrite(vm_fault *vmf);
 void zap_page_range(vm_area_struct *vma, std::uint64_t start, std::uint64_t end, bool even_cows);
 void unmap_mapping_range(address_space *mapping, loff_t start, loff_t len, bool even_cows);
 void unmap_mapping_pages(address_space *mapping, pgoff_t start, pgoff_t nr, bool even_cows);
-void unmap_mapping_folio(folio *f);		/* folio lock held */
+void unmap_mapping_folio(folio *f); /* folio lock held */
 
 /* rmap.cc. */
 enum ttu_flags : unsigned {
@@ -151,9 +174,9 @@ enum ttu_flags : unsigned {
 	TTU_SYNC = 4,
 	TTU_SPLIT_HUGE_PMD = 8,
 };
-void try_to_unmap(folio *f, unsigned flags);	/* folio lock held */
+void try_to_unmap(folio *f, unsigned flags); /* folio lock held */
 void try_to_unmap_flush();
-int folio_mkclean(folio *f);			/* write-protects and cleans; number of dirty entries */
+int folio_mkclean(folio *f); /* write-protects and cleans; number of dirty entries */
 void folio_add_file_rmap(folio *f, unsigned count);
 void folio_remove_rmap(folio *f, unsigned count);
 

@@ -15,7 +15,8 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
 /*
  * Changes the size through the filesystem. Requires: i_rwsem held for write. May sleep.

@@ -19,9 +19,11 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 bool mapping_tagged(address_space *mapping, xa_mark_t mark)
 {

@@ -21,9 +21,15 @@ struct folio_batch {
 };
 /* Capacity is geometry.folio_batch. add returns the space left. */
 unsigned folio_batch_add(folio_batch *fbatch, folio *f);
-inline unsigned folio_batch_count(const folio_batch *fbatch) { return fbatch->nr; }
-inline void folio_batch_init(folio_batch *fbatch) { fbatch->nr = 0; }
-void folio_batch_release(folio_batch *fbatch);	/* drops a reference of each, drains the LRU batch */
+inline unsigned folio_batch_count(const folio_batch *fbatch)
+{
+	return fbatch->nr;
+}
+inline void folio_batch_init(folio_batch *fbatch)
+{
+	fbatch->nr = 0;
+}
+void folio_batch_release(folio_batch *fbatch); /* drops a reference of each, drains the LRU batch */
 void folio_batch_remove_exceptionals(folio_batch *fbatch);
 
 /* The folio lock. */
@@ -42,7 +48,7 @@ enum fgp_flags : unsigned {
 	FGP_WRITE = 8,
 	FGP_NOWAIT = 16,
 	FGP_STABLE = 32,
-	FGP_FOR_MMAP = 64,	/* with FGP_CREAT: a new folio comes back unlocked */
+	FGP_FOR_MMAP = 64, /* with FGP_CREAT: a new folio comes back unlocked */
 	FGP_WRITEBEGIN = FGP_LOCK | FGP_WRITE | FGP_CREAT | FGP_STABLE,
 };
 void *filemap_get_entry(address_space *mapping, pgoff_t index);
@@ -54,20 +60,22 @@ unsigned find_lock_entries(address_space *mapping, pgoff_t *start, pgoff_t end, 
 			   pgoff_t *indices);
 unsigned find_get_entries(address_space *mapping, pgoff_t *start, pgoff_t end, folio_batch *fbatch,
 			  pgoff_t *indices);
-unsigned filemap_get_folios(address_space *mapping, pgoff_t *start, pgoff_t end, folio_batch *fbatch);
+unsigned filemap_get_folios(address_space *mapping, pgoff_t *start, pgoff_t end,
+			    folio_batch *fbatch);
 unsigned filemap_get_folios_tag(address_space *mapping, pgoff_t *start, pgoff_t end, xa_mark_t tag,
 				folio_batch *fbatch);
 /* Contiguous uptodate-or-not folios from `index` for reads and faults. */
-void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max, folio_batch *fbatch);
+void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max,
+			    folio_batch *fbatch);
 
 /* Insertion and removal. */
 int __filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t gfp, void **shadow);
 int filemap_add_folio(address_space *mapping, folio *f, pgoff_t index, gfp_t gfp);
-void filemap_remove_folio(folio *f);			/* folio lock held */
-void __filemap_remove_folio(folio *f, void *shadow);	/* + xa_lock */
+void filemap_remove_folio(folio *f); /* folio lock held */
+void __filemap_remove_folio(folio *f, void *shadow); /* + xa_lock */
 void delete_from_page_cache_batch(address_space *mapping, folio_batch *fbatch);
 void filemap_free_folio(address_space *mapping, folio *f);
-bool filemap_release_folio(folio *f, gfp_t gfp);	/* true: no private data any more */
+bool filemap_release_folio(folio *f, gfp_t gfp); /* true: no private data any more */
 bool folio_needs_release(const folio *f);
 
 /* Reads and writes (P13, P15). */
@@ -82,8 +90,8 @@ struct readahead_control {
 	file *f;
 	address_space *mapping;
 	pgoff_t index;
-	unsigned nr_pages = 0;		/* from index on, locked, in the cache, not yet read */
-	unsigned batch_count = 0;	/* of the folio that readahead_folio() gave last */
+	unsigned nr_pages = 0; /* from index on, locked, in the cache, not yet read */
+	unsigned batch_count = 0; /* of the folio that readahead_folio() gave last */
 };
 void page_cache_sync_readahead(address_space *mapping, file_ra_state *ra, file *f, pgoff_t index,
 			       unsigned long req_count);
@@ -91,7 +99,10 @@ void page_cache_async_readahead(address_space *mapping, file_ra_state *ra, file 
 				unsigned long req_count);
 void page_cache_ra_unbounded(readahead_control *ractl, unsigned long nr_to_read,
 			     unsigned long lookahead_size);
-folio *readahead_folio(readahead_control *ractl);	/* next one, locked; null at the end */
+void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra,
+			 unsigned long nr_to_read);
+void page_cache_ra_order(readahead_control *ractl, file_ra_state *ra); /* from ra->start */
+folio *readahead_folio(readahead_control *ractl); /* next one, locked; null at the end */
 
 /* Truncate and invalidate (P7, P10); byte ranges, end inclusive. */
 void truncate_inode_pages_range(address_space *mapping, loff_t start, loff_t end);

@@ -6,9 +6,11 @@
 
 #include "engine/kernel/machine.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr patch_set kV1 = patch_bit(Patch::kKhugepagedWriteAllDirtyV1);
 constexpr patch_set kV2 = patch_bit(Patch::kKhugepagedWriteAllDirty);

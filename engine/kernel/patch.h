@@ -12,32 +12,32 @@ namespace kernel
 
 /* In the order of the table in patch.cc. */
 enum class Patch : std::uint8_t {
-	kKhugepagedWriteAllDirty,	/* khugepaged-write-all-dirty: landed fix (FIX-V2) */
-	kKhugepagedWriteAllDirtyV1,	/* ...-v1: for every non-shmem mapping (FIX-V1) */
-	kOpenFlushBeforePurge,		/* open-flush-before-purge: the reporters', before IL.w */
-	kOpenFlushUnderLock,		/* open-flush-under-lock: the same inside IL.w */
+	kKhugepagedWriteAllDirty, /* khugepaged-write-all-dirty: landed fix (FIX-V2) */
+	kKhugepagedWriteAllDirtyV1, /* ...-v1: for every non-shmem mapping (FIX-V1) */
+	kOpenFlushBeforePurge, /* open-flush-before-purge: the reporters', before IL.w */
+	kOpenFlushUnderLock, /* open-flush-under-lock: the same inside IL.w */
 	kCount,
 };
 
-using patch_set = std::uint64_t;	/* bit i: Patch i is applied */
+using patch_set = std::uint64_t; /* bit i: Patch i is applied */
 constexpr patch_set patch_bit(Patch patch)
 {
-	return patch_set{1} << static_cast<unsigned>(patch);
+	return patch_set{ 1 } << static_cast<unsigned>(patch);
 }
 
 struct patch_info {
 	Patch patch;
 	std::string_view slug;
-	std::string_view commit;	/* upstream, or "" if it never landed */
+	std::string_view commit; /* upstream, or "" if it never landed */
 	std::string_view title;
-	std::string_view source;	/* list, date, author */
-	patch_set needs;		/* patches that must be applied too */
+	std::string_view source; /* list, date, author */
+	patch_set needs; /* patches that must be applied too */
 	patch_set excludes;
 };
 
 struct kernel_info {
-	std::string_view name;		/* "6.12.95" */
-	std::string_view alias;		/* "6.12" or "" */
+	std::string_view name; /* "6.12.95" */
+	std::string_view alias; /* "6.12" or "" */
 	patch_set patches;
 	std::string_view summary;
 };

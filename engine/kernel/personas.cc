@@ -4,9 +4,11 @@
 
 #include "engine/kernel/config.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 constexpr std::array<persona, 4> kPersonas = { {
 	{
@@ -16,7 +18,6 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.writes_take_i_rwsem = true,
 		.mkwrite_takes_invalidate_lock = false,
 		.truncate_takes_invalidate_lock = false,
-		.hole_reads_zero = true,
 		.delayed_allocation = false,
 	},
 	{
@@ -26,7 +27,6 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.writes_take_i_rwsem = true,
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
-		.hole_reads_zero = true,
 		.delayed_allocation = true,
 	},
 	/* Has a lock of its own, per inode, where others take invalidate_lock. */
@@ -37,7 +37,6 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.writes_take_i_rwsem = true,
 		.mkwrite_takes_invalidate_lock = false,
 		.truncate_takes_invalidate_lock = false,
-		.hole_reads_zero = true,
 		.delayed_allocation = true,
 	},
 	/* Blocks are as large as pages: iomap attaches no private data. */
@@ -48,7 +47,6 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.writes_take_i_rwsem = true,
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
-		.hole_reads_zero = true,
 		.delayed_allocation = true,
 	},
 } };

@@ -9,9 +9,11 @@
 #include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* What a call gave its user is part of the run's digest. */
 void mix_result(long result, const void *data)

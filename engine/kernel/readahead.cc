@@ -15,9 +15,11 @@
 #include "engine/kernel/bug.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* ---- looking for holes; RCU ---- */
 
@@ -130,6 +132,8 @@ void do_page_cache_ra(readahead_control *ractl, unsigned long nr_to_read,
 	page_cache_ra_unbounded(ractl, nr_to_read, lookahead_size);
 }
 
+} // namespace
+
 /* Exactly what was asked for, up to the window; at least one page. */
 void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra,
 			 unsigned long nr_to_read)
@@ -144,8 +148,6 @@ void page_cache_ra_order(readahead_control *ractl, file_ra_state *ra)
 	ractl->index = ra->start;
 	do_page_cache_ra(ractl, ra->size, ra->async_size);
 }
-
-} // namespace
 
 /*
  * The next folio of a ->readahead call: locked, in the cache, without a reference of the caller's

@@ -31,9 +31,11 @@
 #include "scheduler/frame.h"
 #include "scheduler/sync/completion.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 using interleaf::Frame;
 using interleaf::Function;

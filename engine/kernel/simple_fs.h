@@ -7,7 +7,8 @@
 
 #include "engine/kernel/config.h"
 
-namespace kernel {
+namespace kernel
+{
 
 struct folio;
 struct inode;

@@ -15,6 +15,9 @@
 // Lock order: drain mutex -> cpu_fbatches.lock -> lru_lock.
 #include "engine/kernel/folio.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "engine/kernel/bug.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
@@ -38,15 +41,9 @@ struct lru_list {
 
 enum lru_batches : unsigned { LRU_ADD, LRU_DEACTIVATE_FILE, LRU_ACTIVATE, NR_LRU_BATCHES };
 
-/* Room for geometry.lru_batch folios; made when the CPU first needs it. */
-struct lru_batch {
-	unsigned nr = 0;
-	folio **folios = nullptr;
-};
-
 struct cpu_fbatches {
 	interleaf::Spinlock lock{ cpu_fbatches_class };
-	lru_batch batches[NR_LRU_BATCHES];
+	std::vector<folio *> batches[NR_LRU_BATCHES]; /* up to geometry.lru_batch in each */
 };
 
 } // namespace
@@ -135,11 +132,10 @@ void lru_activate(folio *f)
 void folio_batch_move_lru(cpu_fbatches &cpu, lru_batches which)
 {
 	FRAME(folio_batch_move_lru);
-	lru_batch &batch = cpu.batches[which];
+	std::vector<folio *> &batch = cpu.batches[which];
 
 	lru().lru_lock.lock();
-	for (unsigned i = 0; i < batch.nr; i++) {
-		folio *f = batch.folios[i];
+	for (folio *f : batch) {
 		switch (which) {
 		case LRU_ADD:
 			lruvec_add_folio(f);
@@ -154,16 +150,16 @@ void folio_batch_move_lru(cpu_fbatches &cpu, lru_batches which)
 	}
 	lru().lru_lock.unlock();
 
-	for (unsigned i = 0; i < batch.nr; i++)
-		folio_put(batch.folios[i]);
-	batch.nr = 0;
+	for (folio *f : batch)
+		folio_put(f);
+	batch.clear();
 }
 
 void lru_add_drain_cpu(cpu_fbatches &cpu)
 {
 	FRAME(lru_add_drain_cpu);
 	for (lru_batches which : { LRU_ADD, LRU_DEACTIVATE_FILE, LRU_ACTIVATE }) {
-		if (cpu.batches[which].nr != 0)
+		if (!cpu.batches[which].empty())
 			folio_batch_move_lru(cpu, which);
 	}
 }
@@ -178,12 +174,11 @@ void __folio_batch_add_and_move(lru_batches which, folio *f, bool on_lru)
 
 	cpu_fbatches &cpu = this_cpu();
 	cpu.lock.lock();
-	lru_batch &batch = cpu.batches[which];
+	std::vector<folio *> &batch = cpu.batches[which];
 	const unsigned size = this_machine().geo.lru_batch;
-	if (batch.folios == nullptr)
-		batch.folios = new folio *[size];
-	batch.folios[batch.nr++] = f;
-	if (batch.nr == size || folio_test_large(f))
+	batch.reserve(size);
+	batch.push_back(f);
+	if (batch.size() == size || folio_test_large(f))
 		folio_batch_move_lru(cpu, which);
 	cpu.lock.unlock();
 }
@@ -202,13 +197,9 @@ void __lru_cache_activate_folio(folio *f)
 	FRAME(__lru_cache_activate_folio);
 	cpu_fbatches &cpu = this_cpu();
 	cpu.lock.lock();
-	const lru_batch &batch = cpu.batches[LRU_ADD];
-	for (unsigned i = batch.nr; i-- > 0;) {
-		if (batch.folios[i] == f) {
-			folio_set_active(f);
-			break;
-		}
-	}
+	const std::vector<folio *> &batch = cpu.batches[LRU_ADD];
+	if (std::find(batch.begin(), batch.end(), f) != batch.end())
+		folio_set_active(f);
 	cpu.lock.unlock();
 }
 

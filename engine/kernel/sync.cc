@@ -7,7 +7,8 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
 /*
  * Writes [start, end] and the metadata that reading it back needs. May sleep. 0, -EINVAL or an

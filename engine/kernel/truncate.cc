@@ -19,9 +19,11 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 bool mapping_empty(address_space *mapping)
 {

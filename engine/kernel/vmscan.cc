@@ -12,9 +12,11 @@
 #include "engine/kernel/pagemap.h"
 #include "scheduler/frame.h"
 
-namespace kernel {
+namespace kernel
+{
 
-namespace {
+namespace
+{
 
 /* On success the folio has no references left. Folio lock held. */
 bool __remove_mapping(address_space *mapping, folio *f)

@@ -2,7 +2,8 @@
 // What reclaim does to one folio (mm/vmscan.c).
 #pragma once
 
-namespace kernel {
+namespace kernel
+{
 
 struct address_space;
 struct folio;

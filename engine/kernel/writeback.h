@@ -17,7 +17,7 @@ enum writeback_sync_modes : std::uint8_t { WB_SYNC_NONE, WB_SYNC_ALL };
 struct writeback_control {
 	long nr_to_write = INT64_MAX;
 	loff_t range_start = 0;
-	loff_t range_end = LLONG_MAX_POS;	/* inclusive */
+	loff_t range_end = LLONG_MAX_POS; /* inclusive */
 	writeback_sync_modes sync_mode = WB_SYNC_NONE;
 	bool range_cyclic = false;
 	bool tagged_writepages = false;
@@ -25,8 +25,8 @@ struct writeback_control {
 
 /* Dirty state (P16). */
 bool folio_mark_dirty(folio *f);
-bool filemap_dirty_folio(address_space *mapping, folio *f);	/* the generic ->dirty_folio */
-bool folio_clear_dirty_for_io(folio *f);			/* folio lock held */
+bool filemap_dirty_folio(address_space *mapping, folio *f); /* the generic ->dirty_folio */
+bool folio_clear_dirty_for_io(folio *f); /* folio lock held */
 void folio_cancel_dirty(folio *f);
 void folio_account_cleaned(folio *f);
 void mark_inode_dirty_pages(inode *node);
@@ -46,7 +46,7 @@ int __filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end,
 			       writeback_sync_modes sync_mode);
 int filemap_fdatawrite_wbc(address_space *mapping, writeback_control *wbc);
 int filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end);
-int filemap_flush(address_space *mapping);			/* WB_SYNC_NONE, whole mapping */
+int filemap_flush(address_space *mapping); /* WB_SYNC_NONE, whole mapping */
 void filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end);
 int filemap_write_and_wait_range(address_space *mapping, loff_t start, loff_t end);
 int filemap_write_and_wait(address_space *mapping);
@@ -56,8 +56,7 @@ bool filemap_range_has_writeback(address_space *mapping, loff_t start, loff_t en
 void mapping_set_error(address_space *mapping, int error);
 int filemap_check_errors(address_space *mapping);
 errseq_t errseq_sample(const interleaf::Atomic<errseq_t> &eseq);
-int errseq_check_and_advance(interleaf::Atomic<errseq_t> &eseq,
-			     interleaf::Shared<errseq_t> &since);
+int errseq_check_and_advance(interleaf::Atomic<errseq_t> &eseq, interleaf::Shared<errseq_t> &since);
 int file_check_and_advance_wb_err(file *f);
 int file_write_and_wait_range(file *f, loff_t start, loff_t end);
 

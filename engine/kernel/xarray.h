@@ -49,14 +49,15 @@ inline bool xa_is_sibling(const void *entry)
 inline int xa_err(const void *entry)
 {
 	const auto bits = reinterpret_cast<std::intptr_t>(entry);
-	return xa_is_internal(entry) && bits < 0 && bits >= -4 * 4096 ? static_cast<int>(bits >> 2) : 0;
+	return xa_is_internal(entry) && bits < 0 && bits >= -4 * 4096 ? static_cast<int>(bits >> 2)
+								      : 0;
 }
 
 struct xarray {
 	interleaf::Spinlock xa_lock;
-	unsigned xa_chunk_shift;	/* log2 of the slots of a node */
-	interleaf::Shared<void *> xa_head;	/* an entry at index 0, a node, or null */
-	interleaf::Shared<std::uint32_t> xa_marks;	/* bit m: mark m is set somewhere */
+	unsigned xa_chunk_shift; /* log2 of the slots of a node */
+	interleaf::Shared<void *> xa_head; /* an entry at index 0, a node, or null */
+	interleaf::Shared<std::uint32_t> xa_marks; /* bit m: mark m is set somewhere */
 
 	xarray();
 };
@@ -67,12 +68,12 @@ struct xarray {
  */
 struct xa_state {
 	xarray *xa;
-	std::uint64_t xa_index;		/* the index wanted; advances while walking */
-	unsigned xa_shift;		/* of a multi-index entry to be stored, else 0 */
-	unsigned xa_sibs;		/* siblings of that entry */
-	unsigned xa_offset;		/* in xa_node */
-	xa_node *xa_node_;		/* current node; see xas_* below */
-	xa_node *xa_alloc = nullptr;	/* of xas_nomem() and xas_split_alloc(), not in the tree yet */
+	std::uint64_t xa_index; /* the index wanted; advances while walking */
+	unsigned xa_shift; /* of a multi-index entry to be stored, else 0 */
+	unsigned xa_sibs; /* siblings of that entry */
+	unsigned xa_offset; /* in xa_node */
+	xa_node *xa_node_; /* current node; see xas_* below */
+	xa_node *xa_alloc = nullptr; /* of xas_nomem() and xas_split_alloc(), not in the tree yet */
 
 	xa_state(xarray *array, std::uint64_t index);
 	/* For storing an entry of 2^order indices; index is rounded down. */
@@ -95,24 +96,24 @@ bool xas_nomem(xa_state *xas);
 void xas_destroy(xa_state *xas);
 
 /* Reading: under RCU or xa_lock. A retry entry is returned as such. */
-bool xas_retry(xa_state *xas, const void *entry);	/* true: the caller must start again */
+bool xas_retry(xa_state *xas, const void *entry); /* true: the caller must start again */
 void *xas_load(xa_state *xas);
 void *xas_reload(xa_state *xas);
 void *xas_find(xa_state *xas, std::uint64_t max);
 void *xas_next_entry(xa_state *xas, std::uint64_t max);
-void *xas_next(xa_state *xas);		/* the next index, also if empty; siblings as such */
+void *xas_next(xa_state *xas); /* the next index, also if empty; siblings as such */
 void *xas_find_marked(xa_state *xas, std::uint64_t max, xa_mark_t mark);
 void *xas_find_conflict(xa_state *xas);
 bool xas_get_mark(const xa_state *xas, xa_mark_t mark);
 
 /* Writing: xa_lock held. */
-void *xas_store(xa_state *xas, void *entry);	/* returns the old entry; null erases */
+void *xas_store(xa_state *xas, void *entry); /* returns the old entry; null erases */
 /* All slots of the range get nodes; afterwards the order of the walker is 0, unless it failed. */
 void xas_create_range(xa_state *xas);
 void xas_set_mark(xa_state *xas, xa_mark_t mark);
 void xas_clear_mark(xa_state *xas, xa_mark_t mark);
 void xas_init_marks(xa_state *xas);
-int xas_get_order(const xa_state *xas);	/* of the entry that the walker is at; or RCU */
+int xas_get_order(const xa_state *xas); /* of the entry that the walker is at; or RCU */
 /* Splits the multi-index entry at xa_index (of `order`) into copies of xas's order: first alloc
  * without the lock (may sleep; -ENOMEM), then split under it. */
 void xas_split_alloc(xa_state *xas, void *entry, unsigned order);

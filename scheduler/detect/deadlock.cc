@@ -63,14 +63,15 @@ Deadlock describe_deadlock(const Scheduler& scheduler) {
   Deadlock deadlock;
   std::vector<std::string> names;
   const std::vector<TaskId> cycle = find_cycle(scheduler);
-  auto add = [&](TaskId id) {
+  auto add = [&](TaskId id, bool hangs) {
     if (deadlock.first == kNoTask) deadlock.first = id;
     deadlock.lines.push_back(describe(scheduler, id));
-    names.emplace_back(waited_for(scheduler.task(id)));
+    if (hangs) names.emplace_back(waited_for(scheduler.task(id)));
   };
-  for (TaskId id : cycle) add(id);
-  for (TaskId id = 0; id < scheduler.task_count() && cycle.empty(); ++id) {
-    if (blocked(scheduler, id) && !scheduler.task(id).daemon) add(id);
+  for (TaskId id : cycle) add(id, true);
+  for (TaskId id = 0; id < scheduler.task_count(); ++id) {
+    const bool told = std::find(cycle.begin(), cycle.end(), id) != cycle.end();
+    if (!told && blocked(scheduler, id) && !scheduler.task(id).daemon) add(id, cycle.empty());
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());

@@ -26,7 +26,6 @@ struct MinimizeResult {
 // `same` says whether a run has the finding in question. Requires: the run of `schedule` has it.
 // Stops after `tries_max` runs with what it has by then.
 MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions& options,
-                        const std::function<bool(const RunResult&)>& same,
-                        std::uint64_t tries_max);
+                        const std::function<bool(const RunResult&)>& same, std::uint64_t tries_max);
 
 }  // namespace interleaf

@@ -36,9 +36,9 @@ class Rcu {
 
  private:
   mutable ObjectNumber readers_number_;
-  TaskMask readers_ = 0;       // tasks inside a read section
-  TaskMask waited_for_ = 0;    // those the current grace period still waits for
-  Gate gate_;                  // the grace-period task, waiting for them
+  TaskMask readers_ = 0;     // tasks inside a read section
+  TaskMask waited_for_ = 0;  // those the current grace period still waits for
+  Gate gate_;                // the grace-period task, waiting for them
   RcuHead* pending_ = nullptr;
   RcuHead** pending_tail_ = &pending_;
   WaitQueue wake_{"RCU callbacks"};

@@ -4,69 +4,20 @@
 // Names: cntT_N is T tasks that each increment a counter N times, load and store separate;
 // bbufT is a bounded buffer of two slots with T tasks that pass four items.
 #include <benchmark/benchmark.h>
-#include <time.h>
 
-#include <algorithm>
 #include <boost/context/fiber.hpp>
 #include <string>
 
-#include "scheduler/fiber.h"
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/shared.h"
 #include "scheduler/sync/wait_queue.h"
 #include "scheduler/world.h"
+#include "tests/bench/resume.h"
 
 namespace interleaf {
 namespace {
 
 constexpr LockClass kMutex{"mutex"};
-constexpr unsigned kResumes = 4096;
-
-// CPU time of this thread: the machine may be busy.
-double now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
-
-// Two workers that hand over to each other, kResumes times per resume from outside. Never
-// destroyed: its workers never end.
-class Ring {
- public:
-  Ring() : pool_(arena_, 2, &hand_over, this) {}
-  void round() { pool_.resume(0); }
-
- private:
-  static void hand_over(void* ring, unsigned self) {
-    auto& r = *static_cast<Ring*>(ring);
-    for (unsigned i = 1;; ++i) {
-      r.pool_.resume(1 - self);
-      if (self == 0 && i % (kResumes / 2) == 0) r.pool_.resume_main();
-    }
-  }
-  Arena arena_{1};
-  FiberPool pool_;
-};
-
-double g_raw_ns = 0;  // one direct resume, the median of the last measurement
-
-void report_ratio(benchmark::State& state, double ns_per_operation) {
-  state.counters["ns"] = ns_per_operation;
-  if (g_raw_ns > 0) state.counters["ratio"] = ns_per_operation / g_raw_ns;
-}
-
-double measure_raw() {
-  static Ring& ring = *new Ring();
-  double rounds[101];
-  for (double& ns : rounds) {
-    const double start = now_ns();
-    ring.round();
-    ns = (now_ns() - start) / kResumes;
-  }
-  std::nth_element(rounds, rounds + 50, rounds + 101);
-  return g_raw_ns = rounds[50];
-}
-
 void BM_ContextFiberResume(benchmark::State& state) {
   namespace ctx = boost::context;
   ctx::fiber other([](ctx::fiber&& back) {
@@ -80,8 +31,9 @@ void BM_ContextFiberResume(benchmark::State& state) {
 BENCHMARK(BM_ContextFiberResume);
 
 void BM_DirectResume(benchmark::State& state) {
-  for (auto _ : state) measure_raw();
-  report_ratio(state, g_raw_ns);
+  double ns = 0;
+  for (auto _ : state) ns = measure_resume();
+  report_ratio(state, ns);
 }
 BENCHMARK(BM_DirectResume);
 
@@ -135,7 +87,7 @@ void runs(benchmark::State& state, const char* strategy_name, Per per,
           const std::function<void(Scheduler&)>& setup) {
   World world(0, setup);
   const auto strategy = find_strategy(strategy_name)->make();
-  measure_raw();
+  measure_resume();
   std::uint64_t seed = 0;
   std::uint64_t steps = 0;
   for (; seed < 2000; ++seed) world.run(*strategy, {.seed = seed});

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a run of a scenario costs. Compiled once as it is and once without points
+// (INTERLEAF_NO_POINTS): the difference of BM_KeepRunning is what scheduler and recording take of
+// a run; `./dev bench` prints it. Without points only BM_KeepRunning means anything.
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+
+#include "engine/fuzz.h"
+#include "engine/replay.h"
+#include "tests/bench/resume.h"
+
+namespace {
+
+std::uint64_t g_allocations = 0;  // of the heap, by this thread alone while a benchmark runs
+
+}  // namespace
+
+extern "C" void* __libc_malloc(std::size_t bytes);
+extern "C" void* malloc(std::size_t bytes) {
+  ++g_allocations;
+  return __libc_malloc(bytes);
+}
+
+namespace interleaf {
+namespace {
+
+// The scenario as it ships, and with the fix, where runs are clean.
+std::shared_ptr<const Configuration> configured(const char* kernel) {
+  Overrides overrides;
+  overrides.kernel = kernel;
+  return configure(load_scenario("thp-write-open"), overrides);
+}
+
+void runs(benchmark::State& state, const char* strategy_name, const char* kernel) {
+  ScenarioWorld world(0, configured(kernel));
+  const auto strategy = find_strategy(strategy_name)->make();
+  measure_resume();
+  RunOptions options;
+  options.steps_max = world.steps_max();
+  for (; options.seed < 200; ++options.seed) world.world().run(*strategy, options);
+  std::uint64_t steps = 0;
+  std::uint64_t switches = 0;
+  const std::uint64_t allocations = g_allocations;
+  const double start = now_ns();
+  for (auto _ : state) {
+    const RunResult& result = world.world().run(*strategy, options);
+    steps += result.steps;
+    switches += result.switches;
+    ++options.seed;
+  }
+  const double ns = now_ns() - start;
+  const double count = static_cast<double>(state.iterations());
+  state.counters["runs/s"] = count / ns * 1e9;
+  state.counters["points"] = static_cast<double>(steps) / count;
+  state.counters["switches"] = static_cast<double>(switches) / count;
+  state.counters["mallocs"] = static_cast<double>(g_allocations - allocations) / count;
+  state.counters["us/run"] = ns / count / 1000;
+  if (steps != 0) report_ratio(state, ns / static_cast<double>(steps));
+}
+
+void BM_KeepRunning_thp_write_open(benchmark::State& state) {
+  runs(state, "keep-running", "6.12.95");
+}
+BENCHMARK(BM_KeepRunning_thp_write_open);
+
+void BM_Random_thp_write_open(benchmark::State& state) { runs(state, "random", "6.12.95"); }
+BENCHMARK(BM_Random_thp_write_open);
+
+void BM_Random_thp_write_open_fixed(benchmark::State& state) { runs(state, "random", "6.12.96"); }
+BENCHMARK(BM_Random_thp_write_open_fixed);
+
+void BM_Reset_thp_write_open(benchmark::State& state) {
+  ScenarioWorld world(0, configured("6.12.95"));
+  class Stop final : public Strategy {
+    void begin(std::uint64_t) override {}
+    TaskId pick(const Scheduler&, TaskMask) override { return kPause; }
+    unsigned pick_value(const Scheduler&, const char*, unsigned) override { return 0; }
+  } stop;
+  measure_resume();
+  const double start = now_ns();
+  for (auto _ : state) world.world().run(stop, {});
+  report_ratio(state, (now_ns() - start) / static_cast<double>(state.iterations()));
+  state.counters["bytes"] = static_cast<double>(world.world().arena().used());
+}
+BENCHMARK(BM_Reset_thp_write_open);
+
+// Not a time: how large a recording is, as found and with few switches.
+void BM_RecordingBytes(benchmark::State& state) {
+  FuzzOptions options;
+  options.seed_last = 99;
+  const auto configuration = configured("6.12.95");
+  options.minimize = false;
+  const FuzzReport as_found = fuzz(configuration, options, nullptr);
+  options.minimize = true;
+  const FuzzReport minimised = fuzz(configuration, options, nullptr);
+  for (auto _ : state) {
+  }
+  if (as_found.findings.empty() || minimised.findings.empty()) {
+    state.SkipWithError("nothing found");
+    return;
+  }
+  const auto bytes = [](const FuzzReport& report) {
+    return static_cast<double>(encode(report.findings.front().recording).size());
+  };
+  state.counters["as_found"] = bytes(as_found);
+  state.counters["minimised"] = bytes(minimised);
+}
+BENCHMARK(BM_RecordingBytes)->Iterations(1);
+
+}  // namespace
+}  // namespace interleaf
