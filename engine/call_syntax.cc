@@ -83,12 +83,16 @@ class Syntax {
       overflow |= value > (kNumberMax >> shift);
       value = overflow ? 0 : value << shift;
       ++at_;
+    } else if (current() == 'H' && source_.huge_page_bytes != 0) {
+      overflow |= value > kNumberMax / source_.huge_page_bytes;
+      value = overflow ? 0 : value * source_.huge_page_bytes;
+      ++at_;
     }
     for (; is_name_part(current()); ++at_) malformed = true;
     const std::string written = source_.text.substr(begin, at_ - begin);
     if (malformed) {
       fail(quoted(written) + " is not a number", position,
-           "write 4096, 0x1000 or 4K; the suffixes are K, M and G");
+           "write 4096, 0x1000 or 4K; the units are K, M, G and H (a huge page)");
     }
     if (overflow) fail(quoted(written) + " does not fit into 63 bits", position);
     blanks();

@@ -6,7 +6,8 @@
 //     result     = number | "-" errno
 //     argument   = number | string | name { "|" name } | name "+" number | pattern
 //     pattern    = "pattern" "(" number [ "," number ] ")"
-//     number     = decimal [ "K" | "M" | "G" ] | "0x" hexadecimal [ "K" | "M" | "G" ]
+//     number     = decimal [ unit ] | "0x" hexadecimal [ unit ]
+//     unit       = "K" | "M" | "G" | "H"            // H: a huge page, where sizes of files matter
 //     string     = '"' { character | '\"' | '\\' | '\n' | '\t' | '\0' } '"'
 //
 // Errors: UserError with file:line:column of the wrong word. Thread-safe: no shared state.
@@ -26,6 +27,7 @@ namespace interleaf {
 struct LocatedText {
   std::string text;
   std::vector<SourcePosition> positions;
+  std::uint64_t huge_page_bytes = 0;  // what the unit H is; 0: it is none here
 };
 
 struct Word {

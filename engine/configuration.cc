@@ -104,6 +104,9 @@ const std::uint8_t* Configuration::bytes(const DataSource& source, std::size_t l
 std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides overrides) {
   auto result = std::make_shared<Configuration>();
   Configuration& c = *result;
+  if (!overrides.settings.empty()) {  // sizes in units of a huge page follow them
+    scenario = parse_scenario(scenario.text, scenario.file_name, overrides.settings);
+  }
   const std::string& kernel_name = overrides.kernel.empty() ? scenario.kernel : overrides.kernel;
   c.kernel = kernel::find_kernel(kernel_name);
   if (c.kernel == nullptr) {
@@ -125,9 +128,7 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   for (const std::string& slug : overrides.without) c.patches &= ~patch_named(slug);
   if (const char* conflict = kernel::patch_conflict(c.patches)) throw CannotJudge(conflict);
 
-  Geometry geometry = scenario.geometry;
-  for (const auto& [key, value] : overrides.settings) set_geometry(geometry, key, value, "--set");
-  check_geometry(geometry);
+  const Geometry& geometry = scenario.geometry;
   c.geometry = to_kernel(geometry);
   for (const DaemonSpec& daemon : scenario.daemons) {
     const auto scans = daemon.options.find("scans");

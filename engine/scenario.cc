@@ -75,10 +75,15 @@ class Loader {
     if (scenario_.name.ends_with(".yaml")) scenario_.name.resize(scenario_.name.size() - 5);
   }
 
-  Scenario load() {
+  Scenario load(const std::vector<std::pair<std::string, std::string>>& settings) {
     entries_ = yaml_.entries(yaml_.root(), "the scenario", kKeys);
     read_heading();
     if (const YAML::Node* node = find("geometry")) read_geometry(*node);
+    for (const auto& [key, value] : settings) {
+      set_geometry(scenario_.geometry, key, value, "--set");
+    }
+    if (!settings.empty()) check_geometry(scenario_.geometry, "--set");
+    yaml_.set_huge_page_bytes(scenario_.geometry.page_size * scenario_.geometry.hpage_pages);
     read_files(require("files"));
     read_tasks(require("tasks"));
     if (const YAML::Node* node = find("daemons")) read_daemons(*node);
@@ -388,8 +393,9 @@ class Loader {
 
 }  // namespace
 
-Scenario parse_scenario(std::string_view text, std::string file_name) {
-  return Loader(text, std::move(file_name)).load();
+Scenario parse_scenario(std::string_view text, std::string file_name,
+                        const std::vector<std::pair<std::string, std::string>>& settings) {
+  return Loader(text, std::move(file_name)).load(settings);
 }
 
 }  // namespace interleaf

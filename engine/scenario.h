@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/call.h"
@@ -87,8 +88,10 @@ struct Scenario {
   std::vector<Expectation> expect;
 };
 
-// `file_name` is what errors call the file.
-Scenario parse_scenario(std::string_view text, std::string file_name);
+// `file_name` is what errors call the file. `settings` are sizes (key, value) that go over those of
+// the file, and what the unit H means in it follows them.
+Scenario parse_scenario(std::string_view text, std::string file_name,
+                        const std::vector<std::pair<std::string, std::string>>& settings = {});
 
 // `name_or_path` is a path if it holds a "/" or ends in ".yaml", else a name from list_scenarios().
 Scenario load_scenario(std::string_view name_or_path);

@@ -137,7 +137,7 @@ LocatedText YamlReader::text(const YAML::Node& node, const std::string& name) co
   if (!node.IsScalar() || node.Scalar().empty()) {
     fail(node, name + (node.IsNull() || node.IsScalar() ? " is empty" : " must be a plain text"));
   }
-  return {node.Scalar(), locate(node.Scalar(), position(node))};
+  return {node.Scalar(), locate(node.Scalar(), position(node)), huge_page_bytes_};
 }
 
 std::uint64_t YamlReader::number(const YAML::Node& node, const std::string& name) const {

@@ -28,6 +28,8 @@ class YamlReader {
   YamlReader(std::string_view text, std::string file_name);
 
   const std::string& file_name() const { return file_name_; }
+  // From now on the unit H stands for this many bytes.
+  void set_huge_page_bytes(std::uint64_t bytes) { huge_page_bytes_ = bytes; }
   YAML::Node root() const { return root_; }
 
   SourcePosition position(const YAML::Node& node) const;
@@ -57,6 +59,7 @@ class YamlReader {
 
   std::string text_;
   std::string file_name_;
+  std::uint64_t huge_page_bytes_ = 0;
   std::vector<std::size_t> line_starts_;  // offset of each line in text_
   YAML::Node root_;
 };

@@ -190,8 +190,8 @@ TEST(Scenario, SaysWhatIsWrongWithACall) {
        "check the result write \"= 0\" after the call"},
       {"fsync(fd) = -EOI", R"(unknown error "EOI" (t.yaml:16:20): did you mean "EIO"?)"},
       {"ftruncate(fd, 4KB)",
-       "\"4KB\" is not a number (t.yaml:16:21): write 4096, 0x1000 or 4K; the suffixes are K, M "
-       "and G"},
+       "\"4KB\" is not a number (t.yaml:16:21): write 4096, 0x1000 or 4K; the units are K, M, G "
+       "and H (a huge page)"},
       {"ftruncate(fd, 99999999999G)", R"("99999999999G" does not fit into 63 bits (t.yaml:16:21))"},
       {"fsync(fd",
        "expected \")\" or \",\" in the arguments of \"fsync\", found the end of the line "
