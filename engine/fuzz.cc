@@ -54,7 +54,7 @@ class Search {
     set_check_context(&Search::describe, &context);
     try {
       ScenarioWorld world(slot, configuration_);
-      const auto strategy = find_strategy(options_.strategy)->make();
+      const auto strategy = make_strategy(world, options_.strategy);
       for (std::uint64_t first; take(first);) {
         const std::uint64_t last = std::min(options_.seed_last, first + kChunk - 1);
         for (std::uint64_t seed = first; seed <= last && !past_end(seed); ++seed) {
@@ -90,6 +90,10 @@ class Search {
       progress(now);
       lock.lock();
     }
+  }
+
+  // After the workers were joined: what one of them threw.
+  void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }
 
@@ -220,7 +224,7 @@ FuzzFinding keep(ScenarioWorld& world, const Hit& hit, const FuzzOptions& option
 void look_at_window(ScenarioWorld& world, const FuzzOptions& options, FuzzReport& report) {
   const Scenario& scenario = world.configuration().scenario;
   if (scenario.window.empty()) return;
-  const auto strategy = find_strategy(options.strategy)->make();
+  const auto strategy = make_strategy(world, options.strategy);
   std::vector<bool> ever(scenario.window.size());
   report.window_reached = false;
   for (std::uint64_t i = 0; i < std::min(report.runs, kWindowRuns); ++i) {
@@ -245,16 +249,13 @@ void look_at_window(ScenarioWorld& world, const FuzzOptions& options, FuzzReport
 FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
                 const FuzzOptions& options,
                 const std::function<void(const FuzzProgress&)>& progress) {
-  if (find_strategy(options.strategy) == nullptr) {
-    throw UserError("unknown strategy \"" + options.strategy + "\"", "",
-                    "see `interleaf list strategies`");
-  }
   Search search(configuration, options);
   const unsigned jobs = std::clamp(options.jobs, 1u, 64u);
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < jobs; ++i) threads.emplace_back([&search, i] { search.work(i); });
   search.wait(jobs, progress);
   for (std::thread& thread : threads) thread.join();
+  search.rethrow();
 
   FuzzReport report;
   report.seconds = search.seconds();

@@ -6,7 +6,9 @@
 #include <map>
 #include <tuple>
 
+#include "engine/user_error.h"
 #include "engine/version.h"
+#include "scheduler/strategies/trial.h"
 
 namespace interleaf {
 namespace {
@@ -27,6 +29,24 @@ std::string function_name(const TraceEvent& event) {
 }
 
 }  // namespace
+
+std::span<const std::pair<std::string_view, std::string_view>> trial_strategies() {
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
+      {"urw", "random, weighted by what each task still has to do"},
+      {"portfolio", "pos, surw on a random object, pct, urw or random: the seed decides"},
+  };
+  return kNames;
+}
+
+std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name) {
+  if (const StrategyInfo* info = find_strategy(name)) return info->make();
+  RunOptions options;
+  options.steps_max = world.steps_max();
+  if (name == "urw") return make_urw(run_trial(world.world(), options).events);
+  if (name == "portfolio") return make_portfolio(run_trial(world.world(), options));
+  throw UserError("unknown strategy \"" + std::string(name) + "\"", "",
+                  "see `interleaf list strategies`");
+}
 
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   TracedRun run;
@@ -71,7 +91,7 @@ std::vector<Recording::Switch> switches_of(const Trace& trace) {
     const TraceEvent& step = *steps[i];
     const bool first = i == 0;
     if (!first && steps[i - 1]->task == step.task) continue;
-    // The policy keeps the running task, else takes the lowest id: only exceptions are noted.
+    // The policy keeps the running task, else takes the lowest id: only deviations are noted.
     const bool preemption = !first && step.previous_runnable;
     if (!preemption && step.task == step.lowest) continue;
     Recording::Switch entry;

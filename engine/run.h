@@ -3,7 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/recording.h"
@@ -16,6 +20,12 @@ struct TracedRun {
   RunResult result;
   Trace trace;
 };
+
+// A strategy by its name: one of the table, or one that a trial run of the world comes first for
+// ("urw", "portfolio"). Errors: UserError for another name.
+std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name);
+// Name and summary of those that need a trial; the others are in strategies().
+std::span<const std::pair<std::string_view, std::string_view>> trial_strategies();
 
 // One run with its whole trace.
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed);

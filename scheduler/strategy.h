@@ -12,10 +12,12 @@
 #include <vector>
 
 #include "scheduler/access.h"
+#include "scheduler/arena.h"
 
 namespace interleaf {
 
 class Scheduler;
+struct Trial;
 
 class Strategy {
  public:
@@ -78,15 +80,15 @@ std::unique_ptr<ReplayStrategy> make_replay(Schedule schedule,
 // A choice that differs from the keep-running policy, named by what the task that ran had done so
 // far: it stays valid when others are taken away. After `own_steps` accesses of `task` (kNoTask:
 // before the first), `value` goes on next; or, if `data`, its next data choice has that value.
-struct Exception {
+struct Deviation {
   TaskId task = kNoTask;
   std::uint32_t own_steps = 0;
   bool data = false;
   std::uint8_t value = 0;
-  bool operator==(const Exception&) const = default;
+  bool operator==(const Deviation&) const = default;
 };
-// Keep-running but for the exceptions. One whose task is not runnable then is passed over.
-std::unique_ptr<Strategy> make_listed(std::vector<Exception> exceptions);
+// Keep-running but for the deviations. One whose task is not runnable then is passed over.
+std::unique_ptr<Strategy> make_listed(std::vector<Deviation> deviations);
 
 // A total order over entries of functions: task `task` enters `function`.
 struct Row {
@@ -104,5 +106,44 @@ class TableStrategy : public Strategy {
   virtual bool stuck() const = 0;
 };
 std::unique_ptr<TableStrategy> make_table(std::vector<Row> rows);
+
+// ---- sampling ----
+// A run depends on the seed and on what the factory got, never on earlier runs.
+
+// A number that the seed decides anew for every run.
+inline constexpr unsigned kDrawnPerRun = 0;
+// Decisions that changes and delays are spread over, unless the maker knows better (Trial): about
+// those of a small scenario. More than a run has wastes some, fewer leave its end alone.
+inline constexpr std::uint32_t kDecisionsAssumed = 1000;
+
+// Depth 1 .. 32, or drawn from 2 .. 6.
+std::unique_ptr<Strategy> make_pct(unsigned depth, std::uint32_t decisions = kDecisionsAssumed);
+std::unique_ptr<Strategy> make_pct();
+std::unique_ptr<Strategy> make_pos();
+// 1 .. 32 delays, or drawn from 1 .. 5.
+std::unique_ptr<Strategy> make_delay(unsigned delays, std::uint32_t decisions = kDecisionsAssumed);
+std::unique_ptr<Strategy> make_delay();
+
+// An object as it is named across runs: the distance of its address from the arena's base. Object
+// numbers will not do: they depend on the schedule.
+using ObjectPlace = std::uint64_t;
+inline ObjectPlace object_place(const Arena& arena, const void* address) {
+  return reinterpret_cast<std::uintptr_t>(address) - arena.base();
+}
+
+// `counts`: how many events each task will perform (Trial::events).
+std::unique_ptr<Strategy> make_urw(const std::vector<std::uint32_t>& counts);
+// `counts`: how many accesses of `objects` each task will perform (the sum of
+// Trial::Object::events).
+std::unique_ptr<Strategy> make_surw(std::vector<ObjectPlace> objects,
+                                    const std::vector<std::uint32_t>& counts);
+
+// One of the above per run.
+class PortfolioStrategy : public Strategy {
+ public:
+  // Which one the last run had: "pos", "surw", "pct", "urw" or "random".
+  virtual std::string_view chosen() const = 0;
+};
+std::unique_ptr<PortfolioStrategy> make_portfolio(const Trial& trial);
 
 }  // namespace interleaf

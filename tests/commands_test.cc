@@ -177,12 +177,28 @@ TEST_F(Commands, RefuseWhatIsNoRecording) {
   }
 }
 
+TEST_F(Commands, ExploreSaysCompleteOnlyWhenItIs) {
+  const Output clean = interleaf("explore control --preemptions 0");
+  EXPECT_EQ(clean.status, 0) << clean.err;
+  EXPECT_NE(clean.out.find("no finding with at most 0 preemptions"), std::string::npos);
+  EXPECT_NE(clean.out.find(": complete\n"), std::string::npos) << clean.out;
+  const Output stopped = interleaf("explore control --preemptions 3 --time 1s");
+  EXPECT_EQ(stopped.status, 125) << stopped.out;
+  EXPECT_NE(stopped.out.find("not complete"), std::string::npos) << stopped.out;
+  EXPECT_EQ(interleaf("explore canary -o d").status, 1);
+  EXPECT_EQ(interleaf("explore canary --expect lost-dirty-data").status, 0);
+  const Output as_before = interleaf("explore control --preemptions 0 --no-snapshots --json");
+  EXPECT_EQ(Json::parse(as_before.out)["orders"],
+            Json::parse(interleaf("explore control --preemptions 0 --json").out)["orders"]);
+}
+
 TEST_F(Commands, PrintTheDocumentedJson) {
   expect_golden("run-canary.json", interleaf("run canary --json"));
   expect_golden("fuzz-canary.json", interleaf("fuzz canary --json --seeds 0..9 -o d"));
   expect_golden("fuzz-control.json", interleaf("fuzz control --json --seeds 0..9"));
   ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
   expect_golden("replay-canary.json", interleaf("replay --json a.rec"));
+  expect_golden("explore-control.json", interleaf("explore control --preemptions 0 --json"));
   expect_golden("list-patches.json", interleaf("list patches --json"));
 }
 

@@ -39,6 +39,18 @@ TEST(Fuzz, FindsTheSameWhateverTheNumberOfJobs) {
   }
 }
 
+TEST(Fuzz, EveryStrategyGivesTheSameWhateverTheNumberOfJobs) {
+  for (const char* strategy : {"pct", "pos", "delay", "urw", "portfolio"}) {
+    FuzzOptions options;
+    options.strategy = strategy;
+    options.keep_going = true;
+    options.seed_last = 499;
+    const std::string one = summary(fuzz(losing(), options, nullptr));
+    options.jobs = 3;
+    EXPECT_EQ(summary(fuzz(losing(), options, nullptr)), one) << strategy;
+  }
+}
+
 TEST(Fuzz, StopsAtTheLowestSeedThatFinds) {
   FuzzOptions options;
   options.seed_last = 999;

@@ -31,14 +31,14 @@ void set_up(Scheduler& scheduler) {
 
 bool loses(const RunResult& run) { return !run.clean(); }
 
-TEST(Minimize, TurnsAScheduleIntoExceptionsThatGiveTheSameRun) {
+TEST(Minimize, TurnsAScheduleIntoDeviationsThatGiveTheSameRun) {
   World world(0, set_up);
   const auto random = make_random();
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     RunOptions options;
     options.seed = seed;
     const RunResult first = world.run(*random, options);
-    const auto listed = make_listed(exceptions_of(world, first.schedule, options));
+    const auto listed = make_listed(deviations_of(world, first.schedule, options));
     const RunResult& again = world.run(*listed, options);
     EXPECT_EQ(again.digest, first.digest);
     EXPECT_EQ(again.schedule, first.schedule);
@@ -63,7 +63,7 @@ TEST(Minimize, LeavesOneOrTwoPreemptionsOfALostUpdate) {
   EXPECT_GT(minimised, 0u);
 }
 
-TEST(Minimize, TakesNoExceptionThatCouldGo) {
+TEST(Minimize, TakesNoDeviationThatCouldGo) {
   World world(0, set_up);
   const auto random = make_random();
   RunOptions options;
@@ -71,8 +71,8 @@ TEST(Minimize, TakesNoExceptionThatCouldGo) {
   const RunResult found = world.run(*random, options);
   ASSERT_TRUE(loses(found));
   const MinimizeResult result = minimize(world, found.schedule, options, loses, 10'000);
-  for (std::size_t i = 0; i < result.exceptions.size(); ++i) {
-    std::vector<Exception> fewer = result.exceptions;
+  for (std::size_t i = 0; i < result.deviations.size(); ++i) {
+    std::vector<Deviation> fewer = result.deviations;
     fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
     const auto listed = make_listed(fewer);
     EXPECT_FALSE(loses(world.run(*listed, options)));

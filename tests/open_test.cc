@@ -97,7 +97,7 @@ class discards final : public observer {
   void sync_promised(inode&) override { tell("sync"); }
 
  private:
-  void tell(std::string what) {
+  void tell(const std::string& what) {
     const interleaf::HeapScope heap;
     told += std::string(told.empty() ? "" : "; ") + what.c_str();
   }

@@ -104,6 +104,14 @@ void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& l
   if (last < first) throw UserError("--seeds " + text + " ends before it begins", "", "A..B");
 }
 
+double parse_time(const std::string& text) {
+  if (text.empty()) return 0;
+  const char unit = text.back();
+  const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
+  const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
+  return scale * static_cast<double>(parse_seed(has_unit ? text.substr(0, text.size() - 1) : text));
+}
+
 Json run_json(const RunResult& result) {
   Json json;
   json["verdict"] = verdict_of(result);

@@ -55,6 +55,9 @@ struct VerdictFlags {
 std::uint64_t parse_seed(const std::string& text);
 void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& last);
 
+// Seconds of "90", "90s", "10m", "2h"; 0 if empty.
+double parse_time(const std::string& text);
+
 // The fields that `verdict`s have in every verb's JSON. docs/JSON.md.
 Json run_json(const RunResult& result);
 // Prints one object and a newline.
@@ -79,6 +82,7 @@ struct Verb {
 Verb add_list(CLI::App& program);
 Verb add_run(CLI::App& program);
 Verb add_fuzz(CLI::App& program);
+Verb add_explore(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_table(CLI::App& program);
 

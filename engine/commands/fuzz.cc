@@ -28,15 +28,6 @@ struct Flags {
   bool as_found = false;
 };
 
-// "90", "90s", "10m", "2h".
-double parse_time(const std::string& text) {
-  if (text.empty()) return 0;
-  const char unit = text.back();
-  const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
-  const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
-  return scale * static_cast<double>(parse_seed(has_unit ? text.substr(0, text.size() - 1) : text));
-}
-
 void show_progress(const FuzzProgress& now) {
   fmt::print(stderr, "\r{} of {} runs, {:.0f} runs/s, {} findings, {} signatures ", now.runs,
              now.runs_wanted, static_cast<double>(now.runs) / std::max(now.seconds, 1e-9),
@@ -125,13 +116,13 @@ int fuzz_main(Flags flags) {
                  wrapped_signature(signature));
     }
     if (report.findings.empty()) fmt::print("{}\n", clean_statement(report));
-    if (!report.window_reached) {
+    if (!report.window_reached && report.findings.empty()) {
       std::string missed;
       for (const std::string& window : report.window_missed) missed += " " + window;
       fmt::print("cannot judge: no run reached the whole window;{}\n",
                  missed.empty() ? " its parts were reached in different runs"
                                 : " never reached:" + missed);
-    } else if (!configuration->scenario.window.empty()) {
+    } else if (report.window_reached && !configuration->scenario.window.empty()) {
       fmt::print("window reached, first by seed {:#x}\n", report.window_seed);
     }
     if (report.out_of_time) fmt::print("stopped by --time before all seeds were run\n");

@@ -73,6 +73,9 @@ std::vector<Entry> strategy_names() {
   for (const StrategyInfo& info : strategies()) {
     entries.push_back({{"name", std::string(info.name)}, {"summary", std::string(info.summary)}});
   }
+  for (const auto& [name, summary] : trial_strategies()) {
+    entries.push_back({{"name", std::string(name)}, {"summary", std::string(summary)}});
+  }
   return entries;
 }
 

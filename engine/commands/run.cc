@@ -72,11 +72,7 @@ int run(const Flags& flags) {
     strategy = std::move(made);
   } else {
     const std::string name = flags.strategy == "table" ? "keep-running" : flags.strategy;
-    const StrategyInfo* info = find_strategy(name);
-    if (info == nullptr) {
-      throw UserError("unknown strategy \"" + name + "\"", "", "see `interleaf list strategies`");
-    }
-    strategy = info->make();
+    strategy = make_strategy(world, name);
   }
   const std::uint64_t seed = parse_seed(flags.seed);
   const TracedRun run = run_traced(world, *strategy, seed);

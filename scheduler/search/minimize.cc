@@ -31,7 +31,7 @@ class Noting final : public Strategy {
     return value;
   }
 
-  std::vector<Exception> noted() && { return std::move(noted_); }
+  std::vector<Deviation> noted() && { return std::move(noted_); }
 
  private:
   void note(const Scheduler& scheduler, bool data, std::uint8_t value) {
@@ -40,7 +40,7 @@ class Noting final : public Strategy {
   }
 
   std::unique_ptr<ReplayStrategy> replay_;
-  std::vector<Exception> noted_;
+  std::vector<Deviation> noted_;
 };
 
 class Minimizer {
@@ -49,26 +49,26 @@ class Minimizer {
             const std::function<bool(const RunResult&)>& same, std::uint64_t tries_max)
       : world_(world), options_(options), same_(same), tries_max_(tries_max) {}
 
-  // True if the run of these exceptions has the finding; then it becomes the best so far.
-  bool attempt(const std::vector<Exception>& exceptions) {
+  // True if the run of these deviations has the finding; then it becomes the best so far.
+  bool attempt(const std::vector<Deviation>& deviations) {
     if (best.tried >= tries_max_) return false;
     ++best.tried;
-    const auto strategy = make_listed(exceptions);
+    const auto strategy = make_listed(deviations);
     const RunResult& run = world_.run(*strategy, options_);
     if (!same_(run)) return false;
-    best.exceptions = exceptions;
+    best.deviations = deviations;
     best.run = run;
     return true;
   }
 
-  // Takes away chunks, large ones first, until no single exception can go.
+  // Takes away chunks, large ones first, until no single deviation can go.
   void reduce() {
-    for (std::size_t chunk = std::max<std::size_t>(1, best.exceptions.size() / 2);;) {
+    for (std::size_t chunk = std::max<std::size_t>(1, best.deviations.size() / 2);;) {
       bool reduced = false;
       // From the end: late switches are the least likely to matter.
-      for (std::size_t end = best.exceptions.size(); end > 0;) {
+      for (std::size_t end = best.deviations.size(); end > 0;) {
         const std::size_t begin = end > chunk ? end - chunk : 0;
-        std::vector<Exception> fewer = best.exceptions;
+        std::vector<Deviation> fewer = best.deviations;
         fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(begin),
                     fewer.begin() + static_cast<std::ptrdiff_t>(end));
         reduced |= attempt(fewer);
@@ -91,7 +91,7 @@ class Minimizer {
 
 }  // namespace
 
-std::vector<Exception> exceptions_of(World& world, const Schedule& schedule,
+std::vector<Deviation> deviations_of(World& world, const Schedule& schedule,
                                      const RunOptions& options) {
   Noting noting(schedule);
   world.run(noting, options);
@@ -102,7 +102,7 @@ MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions
                         const std::function<bool(const RunResult&)>& same,
                         std::uint64_t tries_max) {
   Minimizer minimizer(world, options, same, tries_max);
-  const std::vector<Exception> all = exceptions_of(world, schedule, options);
+  const std::vector<Deviation> all = deviations_of(world, schedule, options);
   if (minimizer.attempt({})) return std::move(minimizer.best);
   CHECK(minimizer.attempt(all));
   minimizer.reduce();

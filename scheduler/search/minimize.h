@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Fewer switches for the same finding: a schedule becomes a list of exceptions from the
+// Fewer switches for the same finding: a schedule becomes a list of deviations from the
 // keep-running policy, and delta debugging (Zeller, Hildebrandt: "Simplifying and isolating
 // failure-inducing input", 2002) takes away what the finding does not need. The result is
-// 1-minimal: no single exception can go. It is not proven to have the fewest preemptions.
+// 1-minimal: no single deviation can go. It is not proven to have the fewest preemptions.
 #pragma once
 
 #include <cstdint>
@@ -13,13 +13,13 @@
 
 namespace interleaf {
 
-// The exceptions that make `schedule` of the keep-running policy.
-std::vector<Exception> exceptions_of(World& world, const Schedule& schedule,
+// The deviations that make `schedule` of the keep-running policy.
+std::vector<Deviation> deviations_of(World& world, const Schedule& schedule,
                                      const RunOptions& options);
 
 struct MinimizeResult {
-  std::vector<Exception> exceptions;
-  RunResult run;            // of these exceptions; has the finding
+  std::vector<Deviation> deviations;
+  RunResult run;            // of these deviations; has the finding
   std::uint64_t tried = 0;  // runs it took
 };
 

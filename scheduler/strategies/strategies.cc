@@ -13,6 +13,9 @@ constexpr std::array kStrategies = {
     StrategyInfo{"round-robin", "the next runnable task by id at every choice", &make_round_robin},
     StrategyInfo{"keep-running", "the running task until it blocks or ends, then the lowest id",
                  &make_keep_running},
+    StrategyInfo{"pos", "random priorities, drawn anew by accesses that raced", &make_pos},
+    StrategyInfo{"pct", "random priorities of tasks, changed at 1 to 5 random choices", &make_pct},
+    StrategyInfo{"delay", "round robin that passes over the next task 1 to 5 times", &make_delay},
 };
 
 }  // namespace

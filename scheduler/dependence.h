@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Which announced accesses are dependent: performed next to each other in the other order, they
+// may lead to another state. Errs on the safe side: an operation that is not known to commute is
+// dependent on every other one of its object.
+//
+//   object          commute with each other         dependent on everything of the object
+//   variable, bit   read                            write, read-modify-write, wait
+//   mutex, bit lock -                               acquire, release, try, wait until free
+//   rwsem           shared acquire, shared release  acquire, release, downgrade, try, granted
+//   wait queue,     -                               wait, granted, wake (one waiter or a count)
+//   completion
+//   RCU             read lock, read unlock          start and end of a grace period
+//   private         all: nobody else can see it     -
+//   relax           reads and private accesses      whatever may be what it polls for, any object
+//
+// Looks at announced accesses alone. The local code after an access, such as a free, is not seen.
+#pragma once
+
+#include "scheduler/access.h"
+
+namespace interleaf {
+
+// Operations of one class commute with each other; of two classes, they do not.
+enum class CommutingClass : std::uint8_t { kExclusive, kReads, kSharedHolders, kRcuReaders };
+
+constexpr CommutingClass commuting_class(Op op) {
+  switch (op) {
+    case Op::kRead:
+      return CommutingClass::kReads;
+    case Op::kAcquireShared:
+    case Op::kReleaseShared:
+      return CommutingClass::kSharedHolders;
+    case Op::kRcuLock:
+    case Op::kRcuUnlock:
+      return CommutingClass::kRcuReaders;
+    default:
+      return CommutingClass::kExclusive;
+  }
+}
+
+// True if a polling loop may wait for what the access does.
+constexpr bool may_change_something(const Access& access) {
+  return access.object != kPrivateObject && !op_only_reads(access.op);
+}
+
+constexpr bool dependent(const Access& a, const Access& b) {
+  if (a.op == Op::kRelax) return may_change_something(b);
+  if (b.op == Op::kRelax) return may_change_something(a);
+  if (a.object != b.object || a.object == kPrivateObject) return false;
+  const CommutingClass a_class = commuting_class(a.op);
+  return a_class == CommutingClass::kExclusive || a_class != commuting_class(b.op);
+}
+
+}  // namespace interleaf

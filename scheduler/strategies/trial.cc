@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/strategies/trial.h"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "scheduler/strategies/sampling.h"
+
+namespace interleaf {
+namespace {
+
+// Keep-running, but by turns where a task blocks: two that poll would keep the lowest ids busy.
+class KeepRunningByTurns final : public Strategy {
+ public:
+  void begin(std::uint64_t) override { streak_ = Streak(); }
+  TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
+    const TaskId ran = scheduler.current_id();
+    const bool stays = ran != kNoTask && (runnable & task_bit(ran)) != 0;
+    return stays && !streak_.too_long(ran) ? ran : next_in_round(ran, runnable);
+  }
+  unsigned pick_value(const Scheduler&, const char*, unsigned) override { return 0; }
+
+ private:
+  Streak streak_;
+};
+
+class Counter final : public Observer {
+ public:
+  Counter(Trial& trial, unsigned task_count) : trial_(trial) {
+    trial_.events.assign(task_count, 0);
+  }
+
+  void event(const Scheduler& scheduler, const Task& task, const Access& access) override {
+    if (scheduler.in_epilogue()) return;
+    ++trial_.events[task.id];
+    if (access.object == kPrivateObject) return;
+    const ObjectPlace place = object_place(scheduler.arena(), access.address);
+    const auto [at, is_new] = index_.try_emplace(place, trial_.objects.size());
+    if (is_new) {
+      trial_.objects.push_back({place, std::vector<std::uint32_t>(trial_.events.size())});
+    }
+    ++trial_.objects[at->second].events[task.id];
+  }
+  void enter(const Scheduler&, const Task&, const Function&) override {}
+  void leave(const Scheduler&, const Task&, const Function&) override {}
+  void remark(const Scheduler&, const Task&, std::string_view) override {}
+
+ private:
+  Trial& trial_;
+  std::unordered_map<ObjectPlace, std::size_t> index_;  // looked up, never walked
+};
+
+}  // namespace
+
+unsigned Trial::Object::tasks() const {
+  return static_cast<unsigned>(
+      std::count_if(events.begin(), events.end(), [](std::uint32_t count) { return count != 0; }));
+}
+
+Trial run_trial(World& world, RunOptions options) {
+  CHECK(options.observer == nullptr);
+  Trial trial;
+  Counter counter(trial, world.scheduler().task_count());
+  options.observer = &counter;
+  KeepRunningByTurns schedule;
+  const RunResult& result = world.run(schedule, options);
+  trial.decisions = static_cast<std::uint32_t>(
+      std::count_if(result.schedule.begin(), result.schedule.end(),
+                    [](std::uint8_t byte) { return byte < kDataChoice; }));
+  trial.end = result.end;
+  return trial;
+}
+
+}  // namespace interleaf

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Trial: one run that counts what the sampling strategies need to know beforehand. Every task goes
+// on until it blocks, relaxes or ends, then the next by id. Made once per configuration; the same
+// for every World of the same program.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "scheduler/strategy.h"
+#include "scheduler/world.h"
+
+namespace interleaf {
+
+struct Trial {
+  struct Object {
+    ObjectPlace place = 0;
+    std::vector<std::uint32_t> events;  // accesses of it by each task
+    unsigned tasks() const;             // how many tasks accessed it
+  };
+
+  std::vector<std::uint32_t> events;  // accesses by each task
+  std::uint32_t decisions = 0;        // where two or more tasks could go on
+  std::vector<Object> objects;        // in order of first access; no private ones
+  RunEnd end = RunEnd::kFinished;
+};
+
+// Data choices take the ordinary value; options.seed has no effect. Requires: no observer.
+Trial run_trial(World& world, RunOptions options = {});
+
+}  // namespace interleaf
