@@ -44,10 +44,7 @@ void look_at_window(ScenarioWorld& world, const Sample& sample, ExploreReport& r
     return;
   }
   for (std::size_t w = 0; w < ever.size(); ++w) {
-    if (ever[w]) continue;
-    const WindowSpec& window = scenario.window[w];
-    report.window_missed.push_back((window.task.empty() ? "" : window.task + ":") +
-                                   window.function);
+    if (!ever[w]) report.window_missed.push_back(window_text(scenario.window[w]));
   }
 }
 
@@ -87,11 +84,10 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     return ignored(signature) ? std::string() : signature;
   };
   bounded.ended = [&](const RunResult& run, const Hash128&) {
-    if (run.clean()) {
-      sample.offer(run.schedule);
-    } else if (const std::string signature = signature_of(run); ignored(signature)) {
-      ++report.ignored[signature];
-    }
+    const std::string signature = signature_of(run);
+    if (!ignored(signature) && !run.clean()) return;
+    sample.offer(run.schedule);  // of all that speak for "clean"
+    if (!run.clean()) ++report.ignored[signature];
   };
   report.search = explore_bounded(world.world(), bounded);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -237,10 +237,7 @@ void look_at_window(ScenarioWorld& world, const FuzzOptions& options, FuzzReport
     return;
   }
   for (std::size_t w = 0; w < ever.size(); ++w) {
-    if (ever[w]) continue;
-    const WindowSpec& window = scenario.window[w];
-    report.window_missed.push_back((window.task.empty() ? "" : window.task + ":") +
-                                   window.function);
+    if (!ever[w]) report.window_missed.push_back(window_text(scenario.window[w]));
   }
 }
 

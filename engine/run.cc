@@ -152,6 +152,11 @@ Recording make_recording(const Configuration& configuration, const TracedRun& ru
   return recording;
 }
 
+std::string window_text(const WindowSpec& window) {
+  return (window.task.empty() ? "" : window.task + ":") + window.function +
+         (window.nth == 1 ? "" : "#" + std::to_string(window.nth));
+}
+
 std::vector<bool> windows_reached(const Scenario& scenario, const Trace& trace) {
   std::vector<bool> reached;
   for (const WindowSpec& window : scenario.window) {

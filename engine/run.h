@@ -52,6 +52,9 @@ std::vector<Recording::Switch> switches_of(const Trace& trace);
 // The windows (Scenario::window) that this run reached, in the scenario's order.
 std::vector<bool> windows_reached(const Scenario& scenario, const Trace& trace);
 
+// A window as the scenario names it: "task:function#2".
+std::string window_text(const WindowSpec& window);
+
 // 16 hexadecimal digits.
 std::string digest_text(std::uint64_t digest);
 
