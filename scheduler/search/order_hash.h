@@ -19,7 +19,10 @@ namespace interleaf {
 struct Hash128 {
   std::uint64_t low = 0;
   std::uint64_t high = 0;
-  auto operator<=>(const Hash128&) const = default;
+  bool operator==(const Hash128&) const = default;
+  bool operator<(const Hash128& other) const {
+    return high != other.high ? high < other.high : low < other.low;
+  }
 
   // Sums forget the order of what is added.
   void add(const Hash128& other) {
