@@ -53,7 +53,7 @@ TEST_P(Recordings, ReplayByLandmarksToTheSameVerdict) {
   EXPECT_EQ(result.missed, std::vector<std::string>());
 }
 
-TEST_P(Recordings, AreSmall) { EXPECT_LT(fs::file_size(GetParam()), 1024u + 512u); }
+TEST_P(Recordings, AreSmall) { EXPECT_LT(fs::file_size(GetParam()), 1024u); }
 
 INSTANTIATE_TEST_SUITE_P(All, Recordings, testing::ValuesIn(recordings()), [](const auto& each) {
   std::string name = fs::path(each.param).stem().string();
