@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/search/dpor.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <utility>
+
+#include "scheduler/check.h"
+#include "scheduler/search/happens_before.h"
+#include "scheduler/search/races.h"
+
+namespace interleaf {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A choice of the run at hand: between tasks, or between values.
+struct Node {
+  TaskMask enabled = 0;    // or the values there are
+  TaskMask backtrack = 0;  // to be tried: done ones included
+  TaskMask done = 0;       // tried, or being tried
+  TaskMask sleep = 0;      // tasks whose next event was covered before the choice
+  TaskMask ending = 0;     // tasks whose event here ended the run
+  EventNumber events = 0;  // before the choice
+  std::uint8_t taken = 0;
+  bool data = false;
+
+  TaskMask todo() const { return backtrack & ~done & (data ? ~TaskMask{0} : ~sleep); }
+};
+
+// Follows the path, then goes on where nothing is covered yet, and adds to the nodes of the path
+// what the races of the new events ask for.
+class Walk final : public Strategy {
+ public:
+  explicit Walk(const DporOptions& options) : options_(options) {}
+
+  // ---- for the search ----
+
+  enum class Pause : std::uint8_t { kNone, kRedundant, kSnapshot };
+  struct Mark {
+    std::size_t choices = 0;
+    EventNumber events = 0;
+    std::uint64_t step = 0;
+  };
+
+  std::vector<Node> path;
+  unsigned snapshot_steps = 1;
+  std::uint64_t events = 0;
+  std::uint64_t replayed = 0;
+  std::uint64_t fallbacks = 0;
+
+  Pause pause() const { return pause_; }
+  // The path was taken back to a node whose `taken` is new.
+  void branch() {
+    const Node& node = path.back();
+    log_.truncate(node.events);
+    node_of_.resize(node.events);
+    value_of_.resize(node.events);
+  }
+  void save(const Scheduler& s, Mark& mark) const { mark = {s.choices(), at_, s.step()}; }
+  // The World was restored to `mark`, or is still there.
+  void go_on_from(const Mark& mark) {
+    at_ = mark.events;
+    saved_choice_ = mark.choices;
+    saved_step_ = mark.step;
+    pause_ = Pause::kNone;
+  }
+  // The run is over: races of what will not be performed any more.
+  void end(const Scheduler& s, bool cut) {
+    if (pause_ == Pause::kRedundant || cut) return;
+    look_at_blocked(s, s.current_id());
+    if (at_ == 0) return;
+    // Had a daemon gone on before, the run would have been another one.
+    const EventNumber last = at_ - 1;
+    if (node_of_[last] == kForced) return;
+    Node& node = path[node_of_[last]];
+    node.ending |= task_bit(log_[last].task);
+    for (TaskMask rest = s.runnable(); rest != 0; rest &= rest - 1) {
+      const auto id = static_cast<TaskId>(std::countr_zero(rest));
+      if ((node.enabled & task_bit(id)) != 0) node.backtrack |= task_bit(id);
+    }
+  }
+  // Of the run at hand, as OrderHash defines it.
+  Hash128 order() const {
+    OrderHash order;
+    order.clear();
+    for (EventNumber i = 0; i < at_; ++i) {
+      Access access;
+      access.op = log_[i].op;
+      access.object = log_[i].object;
+      order.event(log_[i].task, access);
+      if (value_of_[i] != kNoValue) order.value(log_[i].task, value_of_[i]);
+    }
+    return order.total();
+  }
+
+  // ---- for the scheduler ----
+
+  void begin(std::uint64_t) override {
+    at_ = 0;
+    saved_step_ = 0;
+    saved_choice_ = kNever;
+    pause_ = Pause::kNone;
+    sleep_ = 0;
+    if (log_.tasks() == 0) fresh_ = true;
+  }
+
+  TaskId pick(const Scheduler& s, TaskMask runnable) override {
+    const HeapScope heap;
+    const std::size_t choice = s.choices();
+    if (choice < path.size()) return follow(s, path[choice], choice + 1 == path.size());
+    if (fresh_) start(s);
+    if (pause_ == Pause::kRedundant) return kPause;
+    look_at_blocked(s, s.current_id());
+    const TaskMask candidates = runnable & ~sleep_;
+    if (candidates == 0) {
+      pause_ = Pause::kRedundant;
+      return kPause;
+    }
+    if (options_.snapshots && choice != saved_choice_ && s.step() >= saved_step_ + snapshot_steps) {
+      pause_ = Pause::kSnapshot;
+      return kPause;
+    }
+    Node& node = path.emplace_back();
+    node.enabled = runnable;
+    node.taken = preferred(s, candidates);
+    node.backtrack = node.done = task_bit(node.taken);
+    node.sleep = sleep_;
+    node.events = at_;
+    perform(s, node.taken, &node);
+    return node.taken;
+  }
+
+  unsigned pick_value(const Scheduler& s, const char*, unsigned count) override {
+    const HeapScope heap;
+    const std::size_t choice = s.choices();
+    if (choice == path.size()) {
+      CHECK(count <= 64);  // as many as the mask holds; nobody has more
+      const TaskMask all = count == 64 ? ~TaskMask{0} : (TaskMask{1} << count) - 1;
+      Node& node = path.emplace_back();
+      node.enabled = node.backtrack = all;
+      node.done = 1;
+      node.sleep = sleep_;
+      node.events = at_;
+      node.data = true;
+    } else if (choice + 1 == path.size()) {
+      sleep_ = path[choice].sleep;
+    }
+    value_of_[at_ - 1] = path[choice].taken;
+    return path[choice].taken;
+  }
+
+  bool sees_forced() const override { return true; }
+  void forced(const Scheduler& s, TaskId only) override {
+    const HeapScope heap;
+    if (at_ < log_.size()) {
+      CHECK(log_[at_].task == only);
+      ++at_;
+      ++replayed;
+      return;
+    }
+    if (fresh_) start(s);
+    if (pause_ == Pause::kRedundant) return;
+    look_at_blocked(s, s.current_id());
+    // Covered already: left at the next choice, or when the run ends.
+    if ((sleep_ & task_bit(only)) != 0) {
+      pause_ = Pause::kRedundant;
+      return;
+    }
+    perform(s, only, nullptr);
+  }
+
+ private:
+  static constexpr std::size_t kNever = ~std::size_t{0};
+  static constexpr std::uint32_t kForced = ~std::uint32_t{0};
+  static constexpr std::uint8_t kNoValue = 0xff;
+
+  void start(const Scheduler& s) {
+    fresh_ = false;
+    log_.begin(s.task_count());
+    node_of_.clear();
+    value_of_.clear();
+    // Who is blocked from the start has announced something too.
+    for (TaskId id = 0; id < s.task_count(); ++id) look_at_blocked(s, id);
+  }
+
+  TaskId follow(const Scheduler& s, const Node& node, bool last) {
+    if (at_ < log_.size()) {
+      CHECK(log_[at_].task == node.taken);
+      ++at_;
+      ++replayed;
+      return node.taken;
+    }
+    CHECK(last);
+    sleep_ = node.sleep;
+    perform(s, node.taken, &path.back());
+    return node.taken;
+  }
+
+  // The running task, so that first findings have few preemptions; then who has not run yet.
+  static TaskId preferred(const Scheduler& s, TaskMask candidates) {
+    const TaskId ran = s.current_id();
+    if (ran != kNoTask && (candidates & task_bit(ran)) != 0) return ran;
+    for (TaskMask rest = candidates; rest != 0; rest &= rest - 1) {
+      const auto id = static_cast<TaskId>(std::countr_zero(rest));
+      if (s.task(id).own_steps == 0) return id;
+    }
+    return static_cast<TaskId>(std::countr_zero(candidates));
+  }
+
+  // `task` is about to perform what it announced, chosen at `node`, or forced.
+  void perform(const Scheduler& s, TaskId task, const Node* node) {
+    const Access& access = s.task(task).next;
+    look_for_races(task, access);
+    if (node != nullptr) {
+      TaskMask covered = sleep_ | (node->done & ~task_bit(task));
+      // What ended the run does not commute with a daemon's next step.
+      if (s.task(task).daemon) covered &= ~node->ending;
+      sleep_ = covered;
+    }
+    for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
+      const auto id = static_cast<TaskId>(std::countr_zero(rest));
+      if (dependent(s.task(id).next, access)) sleep_ &= ~task_bit(id);
+    }
+    log_.add(task, access);
+    node_of_.push_back(node == nullptr ? kForced : static_cast<std::uint32_t>(path.size() - 1));
+    value_of_.push_back(kNoValue);
+    ++at_;
+    ++events;
+    if (access.object == kPrivateObject) return;
+    for (TaskId id = 0; id < s.task_count(); ++id) {
+      if (id != task && s.task(id).next.object == access.object) look_at_blocked(s, id);
+    }
+  }
+
+  // A blocked task may never perform what it announced; its races count all the same.
+  void look_at_blocked(const Scheduler& s, TaskId id) {
+    if (id == kNoTask || (s.runnable() & task_bit(id)) != 0 || s.task(id).finished) return;
+    look_for_races(id, s.task(id).next);
+  }
+
+  void look_for_races(TaskId task, const Access& access) {
+    const RacingAccess racing{task, access.op, access.object, access.gated};
+    std::uint32_t known[kTasksMax];
+    const EventNumber before = log_.last_of_task(task);
+    if (before == kNoEvent) {
+      std::fill_n(known, log_.tasks(), 0);
+    } else {
+      std::copy_n(log_.clock(before), log_.tasks(), known);
+    }
+    for_races(log_, racing, log_.last_of_object(access.object), known,
+              [&](EventNumber i) { reverse(i, racing); });
+  }
+
+  // Sees to it that some run has `later` before event i.
+  void reverse(EventNumber i, const RacingAccess& later) {
+    if (node_of_[i] == kForced) return;  // nobody else could go on
+    Node& node = path[node_of_[i]];
+    TaskMask moved = 0;  // tasks with an event after i
+    TaskMask first = initials(i, moved);
+    if ((moved & task_bit(later.task)) == 0 && follows_nothing_since(i, later)) {
+      first |= task_bit(later.task);
+    }
+    first &= node.enabled;
+    if (first == 0 || !can_be_reversed(i, later, node, moved)) {
+      ++fallbacks;
+      node.backtrack |= node.enabled;
+      return;
+    }
+    if ((first & (node.backtrack | node.sleep)) != 0) return;
+    const TaskMask own = first & task_bit(later.task);
+    node.backtrack |= own != 0 ? own : first & (~first + 1);
+  }
+
+  // The tasks whose first event after i follows neither i nor any event since.
+  TaskMask initials(EventNumber i, TaskMask& moved) const {
+    TaskMask found = 0;
+    for (EventNumber k = i + 1; k < log_.size(); ++k) {
+      const TaskMask self = task_bit(log_[k].task);
+      if ((moved & self) != 0) continue;
+      moved |= self;
+      if (log_.before(i, k)) continue;
+      const EventNumber direct = log_.last_of_previous_epoch(k);
+      if (direct == kNoEvent || direct < i) found |= self;
+    }
+    return found;
+  }
+
+  // True if no event after i that does not itself follow i is dependent with `later`.
+  bool follows_nothing_since(EventNumber i, const RacingAccess& later) const {
+    const CommutingClass kind = commuting_class(later.op);
+    for (EventNumber k = log_.last_of_object(later.object); k != kNoEvent && k > i;
+         k = log_[k].previous) {
+      if (log_.before(i, k)) continue;
+      if (kind == CommutingClass::kExclusive || kind != commuting_class(log_[k].op)) return false;
+    }
+    return true;
+  }
+
+  // True if `later` is known to be enabled before event i and after what does not follow i.
+  bool can_be_reversed(EventNumber i, const RacingAccess& later, const Node& node,
+                       TaskMask moved) const {
+    if (!later.gated) return true;
+    // It had announced the same, and could have gone on.
+    const TaskMask self = task_bit(later.task);
+    if ((moved & self) == 0 && (node.enabled & self) != 0) return true;
+    // What took it away was waiting for the same condition: "free", "done".
+    const auto waits = [](Op op) { return op == Op::kAcquire || op == Op::kWait; };
+    return log_[i].gated && waits(log_[i].op) && waits(later.op);
+  }
+
+  const DporOptions& options_;
+  HappensBefore log_;
+  std::vector<std::uint32_t> node_of_;  // by event: its place in the path, or kForced
+  std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
+  EventNumber at_ = 0;                  // events performed in the run at hand
+  TaskMask sleep_ = 0;
+  Pause pause_ = Pause::kNone;
+  std::uint64_t saved_step_ = 0;
+  std::size_t saved_choice_ = kNever;
+  bool fresh_ = true;
+};
+
+class Search {
+ public:
+  Search(World& world, const DporOptions& options)
+      : world_(world), options_(options), walk_(options) {}
+
+  DporResult explore() {
+    walk_.snapshot_steps = options_.snapshot_steps;
+    if (walk_.snapshot_steps == 0) walk_.snapshot_steps = 4;
+    run();
+    while (!stopped_ && back_to_open_choice()) run();
+    finish();
+    return std::move(result_);
+  }
+
+ private:
+  struct Saved {
+    World::Snapshot world;
+    Walk::Mark walk;
+  };
+
+  // The deepest choice with something left to try becomes the end of the path.
+  bool back_to_open_choice() {
+    std::vector<Node>& path = walk_.path;
+    while (!path.empty() && path.back().todo() == 0) path.pop_back();
+    if (path.empty()) return false;
+    Node& node = path.back();
+    node.taken = static_cast<std::uint8_t>(std::countr_zero(node.todo()));
+    node.done |= task_bit(node.taken);
+    walk_.branch();
+    return true;
+  }
+
+  void run() {
+    const RunResult* run = start();
+    while (run->end == RunEnd::kPaused && walk_.pause() == Walk::Pause::kSnapshot) {
+      save();
+      run = &world_.resume(walk_);
+    }
+    const bool cut = run->end != RunEnd::kPaused && run->steps >= options_.run.steps_max;
+    walk_.end(world_.scheduler(), cut);
+    if (cut) ++result_.cut;
+    if (walk_.pause() == Walk::Pause::kRedundant) {
+      ++result_.redundant;
+    } else {
+      ++result_.classes;
+      note(*run);
+    }
+    look_at_budget();
+  }
+
+  const RunResult* start() {
+    const std::size_t known = walk_.path.empty() ? 0 : walk_.path.size() - 1;
+    while (saved_count_ > 0 && saved_[saved_count_ - 1].walk.choices > known) {
+      held_ -= bytes(saved_[--saved_count_].world);
+    }
+    if (saved_count_ == 0) return &world_.run(walk_, options_.run);
+    world_.restore(saved_[saved_count_ - 1].world);
+    walk_.go_on_from(saved_[saved_count_ - 1].walk);
+    return &world_.resume(walk_);
+  }
+
+  static std::size_t bytes(const World::Snapshot& snapshot) {
+    return snapshot.arena.size() + snapshot.stacks.size();
+  }
+
+  void save() {
+    if (saved_count_ == saved_.size()) saved_.emplace_back();
+    Saved& saved = saved_[saved_count_++];
+    world_.save(saved.world);
+    walk_.save(world_.scheduler(), saved.walk);
+    walk_.go_on_from(saved.walk);
+    held_ += bytes(saved.world);
+    result_.snapshot_bytes = std::max(result_.snapshot_bytes, held_);
+  }
+
+  void note(const RunResult& run) {
+    if (options_.ended) options_.ended(run, options_.hash_orders ? walk_.order() : Hash128{});
+    if (run.clean()) return;
+    std::vector<std::string> signatures;
+    if (options_.signatures) {
+      signatures = options_.signatures(run);
+    } else {
+      for (const Finding& finding : run.findings) signatures.push_back(finding.signature());
+    }
+    std::sort(signatures.begin(), signatures.end());
+    signatures.erase(std::unique(signatures.begin(), signatures.end()), signatures.end());
+    if (!signatures.empty() && options_.stop_at_first) stopped_ = true;
+    for (std::string& signature : signatures) {
+      const auto at = std::lower_bound(
+          result_.findings.begin(), result_.findings.end(), signature,
+          [](const DporFinding& a, const std::string& b) { return a.signature < b; });
+      if (at != result_.findings.end() && at->signature == signature) {
+        ++at->count;
+      } else {
+        result_.findings.insert(at, {std::move(signature), run.preemptions, run.schedule, 1});
+      }
+    }
+  }
+
+  void look_at_budget() {
+    const char*& budget = result_.budget;
+    if (options_.runs_max != 0 && result_.classes + result_.redundant >= options_.runs_max) {
+      budget = "runs";
+    }
+    if (options_.seconds_max > 0 &&
+        std::chrono::duration<double>(Clock::now() - start_).count() >= options_.seconds_max) {
+      budget = "time";
+    }
+    if (*budget != 0) stopped_ = result_.out_of_budget = true;
+  }
+
+  void finish() {
+    result_.complete = !stopped_ && result_.cut == 0;
+    result_.events = walk_.events;
+    result_.replayed = walk_.replayed;
+    result_.fallbacks = walk_.fallbacks;
+  }
+
+  World& world_;
+  const DporOptions& options_;
+  Walk walk_;
+  DporResult result_;
+  std::vector<Saved> saved_;  // the first saved_count_, by depth
+  std::size_t saved_count_ = 0;
+  std::size_t held_ = 0;
+  const Clock::time_point start_ = Clock::now();
+  bool stopped_ = false;
+};
+
+}  // namespace
+
+DporResult explore_dpor(World& world, const DporOptions& options) {
+  return Search(world, options).explore();
+}
+
+}  // namespace interleaf
