@@ -149,6 +149,13 @@ class Scheduler {
 
   Task& current_task() { return *task_; }
 
+  // A daemon that counts from now on: the run does not end before it does (Thread::start).
+  void make_foreground(TaskId id) {
+    if (!tasks_[id]->daemon) return;
+    tasks_[id]->daemon = false;
+    ++foreground_;
+  }
+
   // ---- setup: before the first run ----
 
   // Adds a task; ids count up from 0. `body(argument)` runs on the task's fiber; both must stay
