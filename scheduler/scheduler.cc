@@ -243,7 +243,6 @@ void Scheduler::die() {
   task_->finished = true;
   runnable_ &= ~task_bit(current_);
   if (!task_->daemon) --foreground_;
-  if (foreground_ == 0) end_run(RunEnd::kStopped);
   t_state.allocate_from = arena_;  // whoever goes on allocates here, whatever was reported from
   decide();
   std::abort();  // nobody resumes it
@@ -311,7 +310,6 @@ void Scheduler::finish_task() {
   task.finished = true;
   runnable_ &= ~task_bit(current_);
   if (!task.daemon) --foreground_;
-  if (foreground_ == 0 && !priming_) end_run(died_ ? RunEnd::kStopped : RunEnd::kFinished);
   decide();
   CHECK(false);  // nobody resumes a finished task
 }

@@ -21,7 +21,6 @@ struct Node {
   TaskMask backtrack = 0;  // to be tried: done ones included
   TaskMask done = 0;       // tried, or being tried
   TaskMask sleep = 0;      // tasks whose next event was covered before the choice
-  TaskMask ending = 0;     // tasks whose event here ended the run
   EventNumber events = 0;  // before the choice
   std::uint8_t taken = 0;
   bool data = false;
@@ -69,17 +68,7 @@ class Walk final : public Strategy {
   // The run is over: races of what will not be performed any more.
   void end(const Scheduler& s, bool cut) {
     if (pause_ == Pause::kRedundant || cut) return;
-    look_at_blocked(s, s.current_id());
-    if (at_ == 0) return;
-    // Had a daemon gone on before, the run would have been another one.
-    const EventNumber last = at_ - 1;
-    if (node_of_[last] == kForced) return;
-    Node& node = path[node_of_[last]];
-    node.ending |= task_bit(log_[last].task);
-    for (TaskMask rest = s.runnable(); rest != 0; rest &= rest - 1) {
-      const auto id = static_cast<TaskId>(std::countr_zero(rest));
-      if ((node.enabled & task_bit(id)) != 0) node.backtrack |= task_bit(id);
-    }
+    look_at_blocked(s);
   }
   // Of the run at hand, as OrderHash defines it.
   Hash128 order() const {
@@ -112,7 +101,7 @@ class Walk final : public Strategy {
     if (choice < path.size()) return follow(s, path[choice], choice + 1 == path.size());
     if (fresh_) start(s);
     if (pause_ == Pause::kRedundant) return kPause;
-    look_at_blocked(s, s.current_id());
+    look_at_blocked(s);
     const TaskMask candidates = runnable & ~sleep_;
     if (candidates == 0) {
       pause_ = Pause::kRedundant;
@@ -162,7 +151,7 @@ class Walk final : public Strategy {
     }
     if (fresh_) start(s);
     if (pause_ == Pause::kRedundant) return;
-    look_at_blocked(s, s.current_id());
+    look_at_blocked(s);
     // Covered already: left at the next choice, or when the run ends.
     if ((sleep_ & task_bit(only)) != 0) {
       pause_ = Pause::kRedundant;
@@ -181,8 +170,6 @@ class Walk final : public Strategy {
     log_.begin(s.task_count());
     node_of_.clear();
     value_of_.clear();
-    // Who is blocked from the start has announced something too.
-    for (TaskId id = 0; id < s.task_count(); ++id) look_at_blocked(s, id);
   }
 
   TaskId follow(const Scheduler& s, const Node& node, bool last) {
@@ -214,10 +201,7 @@ class Walk final : public Strategy {
     const Access& access = s.task(task).next;
     look_for_races(task, access);
     if (node != nullptr) {
-      TaskMask covered = sleep_ | (node->done & ~task_bit(task));
-      // What ended the run does not commute with a daemon's next step.
-      if (s.task(task).daemon) covered &= ~node->ending;
-      sleep_ = covered;
+      sleep_ |= node->done & ~task_bit(task);
     }
     for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
       const auto id = static_cast<TaskId>(std::countr_zero(rest));
@@ -228,16 +212,18 @@ class Walk final : public Strategy {
     value_of_.push_back(kNoValue);
     ++at_;
     ++events;
-    if (access.object == kPrivateObject) return;
-    for (TaskId id = 0; id < s.task_count(); ++id) {
-      if (id != task && s.task(id).next.object == access.object) look_at_blocked(s, id);
-    }
   }
 
-  // A blocked task may never perform what it announced; its races count all the same.
-  void look_at_blocked(const Scheduler& s, TaskId id) {
-    if (id == kNoTask || (s.runnable() & task_bit(id)) != 0 || s.task(id).finished) return;
-    look_for_races(id, s.task(id).next);
+  // A blocked task may never perform what it announced; its races count all the same. Looked at
+  // after the event that it announced it in or that touched its object.
+  void look_at_blocked(const Scheduler& s) {
+    if (at_ == 0) return;
+    const LoggedEvent& last = log_[at_ - 1];
+    for (TaskId id = 0; id < s.task_count(); ++id) {
+      const Task& task = s.task(id);
+      if ((s.runnable() & task_bit(id)) != 0 || task.finished) continue;
+      if (id == last.task || task.next.object == last.object) look_for_races(id, task.next);
+    }
   }
 
   void look_for_races(TaskId task, const Access& access) {

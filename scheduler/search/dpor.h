@@ -10,8 +10,6 @@
 // - Where the reversal of a race might not be possible, every task that was enabled is tried.
 // - An acquisition and the release before it are never enabled at once: the race is with the
 //   acquisition behind.
-// - The end of a run, when the last task that is no daemon ends, is an event that every daemon's
-//   next one races with.
 // - All outcomes of a data choice are tried before its task goes to sleep.
 //
 // Holds for programs whose tasks share nothing that they do not announce.

@@ -2,6 +2,7 @@
 #include "tests/litmus/explorers.h"
 
 #include "scheduler/search/bounded.h"
+#include "scheduler/search/dpor.h"
 #include "tests/litmus/brute_force.h"
 
 namespace interleaf {
@@ -40,9 +41,28 @@ Explored bounded_rerunning(World& world, const RunOptions& run) {
   return bounded(world, {.snapshots = false}, run);
 }
 
+Explored dpor(World& world, DporOptions options, const RunOptions& run) {
+  Explored explored;
+  options.run = run;
+  options.hash_orders = true;
+  options.ended = [&](const RunResult&, const Hash128& order) { explored.classes.insert(order); };
+  const DporResult result = explore_dpor(world, options);
+  explored.complete = result.complete;
+  explored.runs = result.classes;
+  for (const DporFinding& finding : result.findings) explored.signatures.insert(finding.signature);
+  return explored;
+}
+
+Explored dpor_with_snapshots(World& world, const RunOptions& run) { return dpor(world, {}, run); }
+Explored dpor_rerunning(World& world, const RunOptions& run) {
+  return dpor(world, {.snapshots = false}, run);
+}
+
 constexpr Explorer kExplorers[] = {
     {"bounded", &bounded_with_snapshots, false},
     {"bounded without snapshots", &bounded_rerunning, false},
+    {"dpor", &dpor_with_snapshots, true},
+    {"dpor without snapshots", &dpor_rerunning, true},
 };
 
 }  // namespace
