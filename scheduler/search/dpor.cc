@@ -15,6 +15,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// What the next step of a task that sleeps does, besides what it announced.
+struct Besides {
+  TaskId task;
+  Op op;
+  std::uint32_t object;
+};
+
+bool conflict(Op a, Op b) {
+  const CommutingClass kind = commuting_class(a);
+  return kind == CommutingClass::kExclusive || kind != commuting_class(b);
+}
+
 // A choice of the run at hand: between tasks, or between values.
 struct Node {
   TaskMask enabled = 0;    // or the values there are
@@ -24,6 +36,7 @@ struct Node {
   EventNumber events = 0;  // before the choice
   std::uint8_t taken = 0;
   bool data = false;
+  std::vector<Besides> besides;  // of steps covered before the choice, then of those tried here
 
   TaskMask todo() const { return backtrack & ~done & (data ? ~TaskMask{0} : ~sleep); }
 };
@@ -61,6 +74,7 @@ class Walk final : public Strategy {
   // The World was restored to `mark`, or is still there.
   void go_on_from(const Mark& mark) {
     at_ = mark.events;
+    open_step_ = kNoEvent;
     saved_choice_ = mark.choices;
     saved_step_ = mark.step;
     pause_ = Pause::kNone;
@@ -68,6 +82,7 @@ class Walk final : public Strategy {
   // The run is over: races of what will not be performed any more.
   void end(const Scheduler& s, bool cut) {
     if (pause_ == Pause::kRedundant || cut) return;
+    complete_step(s);
     look_at_blocked(s);
   }
   // Of the run at hand, as OrderHash defines it.
@@ -92,6 +107,8 @@ class Walk final : public Strategy {
     saved_choice_ = kNever;
     pause_ = Pause::kNone;
     sleep_ = 0;
+    besides_.clear();
+    open_step_ = kNoEvent;
     if (log_.tasks() == 0) fresh_ = true;
   }
 
@@ -101,6 +118,7 @@ class Walk final : public Strategy {
     if (choice < path.size()) return follow(s, path[choice], choice + 1 == path.size());
     if (fresh_) start(s);
     if (pause_ == Pause::kRedundant) return kPause;
+    complete_step(s);
     look_at_blocked(s);
     const TaskMask candidates = runnable & ~sleep_;
     if (candidates == 0) {
@@ -116,8 +134,9 @@ class Walk final : public Strategy {
     node.taken = preferred(s, candidates);
     node.backtrack = node.done = task_bit(node.taken);
     node.sleep = sleep_;
+    node.besides = besides_;
     node.events = at_;
-    perform(s, node.taken, &node);
+    perform(s, node.taken, path.size() - 1);
     return node.taken;
   }
 
@@ -131,10 +150,12 @@ class Walk final : public Strategy {
       node.enabled = node.backtrack = all;
       node.done = 1;
       node.sleep = sleep_;
+      node.besides = besides_;
       node.events = at_;
       node.data = true;
     } else if (choice + 1 == path.size()) {
       sleep_ = path[choice].sleep;
+      besides_ = path[choice].besides;
     }
     value_of_[at_ - 1] = path[choice].taken;
     return path[choice].taken;
@@ -144,20 +165,19 @@ class Walk final : public Strategy {
   void forced(const Scheduler& s, TaskId only) override {
     const HeapScope heap;
     if (at_ < log_.size()) {
-      CHECK(log_[at_].task == only);
-      ++at_;
-      ++replayed;
+      repeat(only);
       return;
     }
     if (fresh_) start(s);
     if (pause_ == Pause::kRedundant) return;
+    complete_step(s);
     look_at_blocked(s);
     // Covered already: left at the next choice, or when the run ends.
     if ((sleep_ & task_bit(only)) != 0) {
       pause_ = Pause::kRedundant;
       return;
     }
-    perform(s, only, nullptr);
+    perform(s, only, kForced);
   }
 
  private:
@@ -174,15 +194,21 @@ class Walk final : public Strategy {
 
   TaskId follow(const Scheduler& s, const Node& node, bool last) {
     if (at_ < log_.size()) {
-      CHECK(log_[at_].task == node.taken);
-      ++at_;
-      ++replayed;
+      repeat(node.taken);
       return node.taken;
     }
     CHECK(last);
     sleep_ = node.sleep;
-    perform(s, node.taken, &path.back());
+    besides_ = node.besides;
+    perform(s, node.taken, path.size() - 1);
     return node.taken;
+  }
+
+  // A step of the known prefix.
+  void repeat(TaskId task) {
+    CHECK(log_[at_].task == task);
+    ++at_;
+    ++replayed;
   }
 
   // The running task, so that first findings have few preemptions; then who has not run yet.
@@ -196,22 +222,48 @@ class Walk final : public Strategy {
     return static_cast<TaskId>(std::countr_zero(candidates));
   }
 
-  // `task` is about to perform what it announced, chosen at `node`, or forced.
-  void perform(const Scheduler& s, TaskId task, const Node* node) {
-    const Access& access = s.task(task).next;
-    look_for_races(task, access);
-    if (node != nullptr) {
-      sleep_ |= node->done & ~task_bit(task);
-    }
-    for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
-      const auto id = static_cast<TaskId>(std::countr_zero(rest));
-      if (dependent(s.task(id).next, access)) sleep_ &= ~task_bit(id);
-    }
-    log_.add(task, access);
-    node_of_.push_back(node == nullptr ? kForced : static_cast<std::uint32_t>(path.size() - 1));
+  // `task` is about to perform what it announced, chosen at path[place], or forced. What else the
+  // step does is not known yet.
+  void perform(const Scheduler& s, TaskId task, std::uint32_t place) {
+    log_.add(task, s.task(task).next);
+    if (place != kForced) sleep_ |= path[place].done & ~task_bit(task);
+    open_step_ = at_;
+    add_event(place);
+    ++events;
+  }
+  void add_event(std::uint32_t place) {
+    node_of_.push_back(place);
     value_of_.push_back(kNoValue);
     ++at_;
-    ++events;
+  }
+
+  // All that the last step did is known: what it races with, and who need not sleep after it.
+  void complete_step(const Scheduler& s) {
+    if (open_step_ == kNoEvent) return;
+    const EventNumber first = std::exchange(open_step_, kNoEvent);
+    for_races_of_step(log_, first, [&](EventNumber i, EventNumber) { reverse(i, first); });
+    const TaskId self = log_[first].task;
+    const std::uint32_t place = node_of_[first];
+    for (EventNumber k = first; k < log_.size(); ++k) {
+      if (log_[k].object == kPrivateObject) continue;
+      wake(s, log_[k].op, log_[k].object);
+      if (k != first && place != kForced) {
+        path[place].besides.push_back({self, log_[k].op, log_[k].object});
+      }
+    }
+    std::erase_if(besides_, [&](const Besides& b) { return (sleep_ & task_bit(b.task)) == 0; });
+  }
+
+  // Whoever's next step conflicts with this access need not sleep any longer.
+  void wake(const Scheduler& s, Op op, std::uint32_t object) {
+    for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
+      const auto id = static_cast<TaskId>(std::countr_zero(rest));
+      const Access& next = s.task(id).next;
+      if (next.object == object && conflict(next.op, op)) sleep_ &= ~task_bit(id);
+    }
+    for (const Besides& b : besides_) {
+      if (b.object == object && conflict(b.op, op)) sleep_ &= ~task_bit(b.task);
+    }
   }
 
   // A blocked task may never perform what it announced; its races count all the same. Looked at
@@ -222,32 +274,52 @@ class Walk final : public Strategy {
     for (TaskId id = 0; id < s.task_count(); ++id) {
       const Task& task = s.task(id);
       if ((s.runnable() & task_bit(id)) != 0 || task.finished) continue;
-      if (id == last.task || task.next.object == last.object) look_for_races(id, task.next);
+      if (id == last.task || touched_by_last_step(task.next.object)) blocked(id, task.next);
     }
   }
 
-  void look_for_races(TaskId task, const Access& access) {
-    const RacingAccess racing{task, access.op, access.object, access.gated};
-    std::uint32_t known[kTasksMax];
-    const EventNumber before = log_.last_of_task(task);
-    if (before == kNoEvent) {
-      std::fill_n(known, log_.tasks(), 0);
-    } else {
-      std::copy_n(log_.clock(before), log_.tasks(), known);
+  bool touched_by_last_step(std::uint32_t object) const {
+    const EventNumber first = log_[at_ - 1].step;
+    for (EventNumber k = first; k < log_.size(); ++k) {
+      if (log_[k].object == object) return true;
     }
-    for_races(log_, racing, log_.last_of_object(access.object), known,
-              [&](EventNumber i) { reverse(i, racing); });
+    return false;
   }
 
-  // Sees to it that some run has `later` before event i.
-  void reverse(EventNumber i, const RacingAccess& later) {
-    if (node_of_[i] == kForced) return;  // nobody else could go on
-    Node& node = path[node_of_[i]];
+  void blocked(TaskId id, const Access& access) {
+    const RacingAccess racing{id, access.op, access.object, is_gated(access.op, access.gated)};
+    std::uint32_t known[kTasksMax] = {};
+    const EventNumber before = log_.last_of_task(id);
+    if (before != kNoEvent) std::copy_n(log_.clock(before), log_.tasks(), known);
+    const EventNumber last = log_.last_of_object(access.object);
+    for_races(log_, racing, last, known, [&](EventNumber i) {
+      reverse(i, log_.size(), racing, follows_nothing_since(i, racing, last));
+    });
+  }
+
+  static bool is_gated(Op op, bool gated) { return gated || op == Op::kRelax; }
+
+  // Sees to it that some run has the step that event `first` began before that of event i.
+  void reverse(EventNumber i, EventNumber first) {
+    const LoggedEvent& main = log_[first];
+    const RacingAccess later{main.task, main.op, main.object, is_gated(main.op, main.gated)};
+    bool free = true;
+    for (EventNumber k = first; k < log_.size() && free; ++k) {
+      const LoggedEvent& event = log_[k];
+      free = follows_nothing_since(i, {event.task, event.op, event.object, false}, event.previous);
+    }
+    reverse(i, first, later, free);
+  }
+
+  // The same, with what lies before event `end`; `free`: `later` follows none of it but what
+  // follows i.
+  void reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free) {
+    const EventNumber step = log_[i].step;
+    if (node_of_[step] == kForced) return;  // nobody else could go on
+    Node& node = path[node_of_[step]];
     TaskMask moved = 0;  // tasks with an event after i
-    TaskMask first = initials(i, moved);
-    if ((moved & task_bit(later.task)) == 0 && follows_nothing_since(i, later)) {
-      first |= task_bit(later.task);
-    }
+    TaskMask first = initials(step, end, moved);
+    if (free && (moved & task_bit(later.task)) == 0) first |= task_bit(later.task);
     first &= node.enabled;
     if (first == 0 || !can_be_reversed(i, later, node, moved)) {
       ++fallbacks;
@@ -259,27 +331,35 @@ class Walk final : public Strategy {
     node.backtrack |= own != 0 ? own : first & (~first + 1);
   }
 
-  // The tasks whose first event after i follows neither i nor any event since.
-  TaskMask initials(EventNumber i, TaskMask& moved) const {
+  // The tasks whose first step after step `i`, before `end`, follows neither i nor any since.
+  TaskMask initials(EventNumber i, EventNumber end, TaskMask& moved) const {
     TaskMask found = 0;
-    for (EventNumber k = i + 1; k < log_.size(); ++k) {
+    for (EventNumber k = log_.end_of_step(i); k < end; ++k) {
+      if (log_[k].step != k) continue;
       const TaskMask self = task_bit(log_[k].task);
       if ((moved & self) != 0) continue;
       moved |= self;
-      if (log_.before(i, k)) continue;
-      const EventNumber direct = log_.last_of_previous_epoch(k);
-      if (direct == kNoEvent || direct < i) found |= self;
+      if (!log_.before(i, k) && begins_after(i, k)) found |= self;
     }
     return found;
   }
 
-  // True if no event after i that does not itself follow i is dependent with `later`.
-  bool follows_nothing_since(EventNumber i, const RacingAccess& later) const {
-    const CommutingClass kind = commuting_class(later.op);
-    for (EventNumber k = log_.last_of_object(later.object); k != kNoEvent && k > i;
-         k = log_[k].previous) {
-      if (log_.before(i, k)) continue;
-      if (kind == CommutingClass::kExclusive || kind != commuting_class(log_[k].op)) return false;
+  // True if what the step of event k follows directly on its objects lies before event i.
+  bool begins_after(EventNumber i, EventNumber k) const {
+    for (EventNumber event = k; event < log_.size() && log_[event].step == k; ++event) {
+      const EventNumber direct = log_.last_of_previous_epoch(event);
+      if (direct != kNoEvent && direct >= i && direct < k) return false;
+    }
+    return true;
+  }
+
+  // True if no event from i to `last` on the object of `later` that does not itself follow i is
+  // dependent with it.
+  bool follows_nothing_since(EventNumber i, const RacingAccess& later, EventNumber last) const {
+    if (later.object == kPrivateObject) return true;
+    for (EventNumber k = last; k != kNoEvent && k > i; k = log_[k].previous) {
+      if (log_[k].task == later.task || log_.before(i, k)) continue;
+      if (conflict(later.op, log_[k].op)) return false;
     }
     return true;
   }
@@ -293,7 +373,7 @@ class Walk final : public Strategy {
     if ((moved & self) == 0 && (node.enabled & self) != 0) return true;
     // What took it away was waiting for the same condition: "free", "done".
     const auto waits = [](Op op) { return op == Op::kAcquire || op == Op::kWait; };
-    return log_[i].gated && waits(log_[i].op) && waits(later.op);
+    return log_[i].gated && waits(log_[i].op) && waits(later.op) && log_[i].object == later.object;
   }
 
   const DporOptions& options_;
@@ -301,7 +381,9 @@ class Walk final : public Strategy {
   std::vector<std::uint32_t> node_of_;  // by event: its place in the path, or kForced
   std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
   EventNumber at_ = 0;                  // events performed in the run at hand
+  EventNumber open_step_ = kNoEvent;    // the step that is under way began with it
   TaskMask sleep_ = 0;
+  std::vector<Besides> besides_;  // of those who sleep
   Pause pause_ = Pause::kNone;
   std::uint64_t saved_step_ = 0;
   std::size_t saved_choice_ = kNever;

@@ -43,6 +43,7 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
   for (EventNumber i = last; i != kNoEvent; i = log[i].previous) {
     const LoggedEvent& event = log[i];
     const CommutingClass other = commuting_class(event.op);
+    if (event.task == access.task && !log.includes(known, i)) continue;  // of its own step
     if (log.includes(known, i)) {
       if (other == CommutingClass::kExclusive) return;  // so are all before it
       continue;
@@ -55,14 +56,18 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
   }
 }
 
-// The same for event `j` of the log.
+// The same for all events of the step that event `first` of the log began: each(i, j) for a race of
+// event i with event j of the step.
 template <typename Each>
-void for_races(const HappensBefore& log, EventNumber j, Each each) {
+void for_races_of_step(const HappensBefore& log, EventNumber first, Each each) {
   std::uint32_t known[kTasksMax] = {};
-  const EventNumber before = log.previous_of_task(j);
+  const EventNumber before = log[first].previous_of_task;
   if (before != kNoEvent) std::copy_n(log.clock(before), log.tasks(), known);
-  const LoggedEvent& event = log[j];
-  for_races(log, {event.task, event.op, event.object, event.gated}, event.previous, known, each);
+  for (EventNumber j = first; j < log.size() && log[j].step == first; ++j) {
+    const LoggedEvent& event = log[j];
+    for_races(log, {event.task, event.op, event.object, event.gated}, event.previous, known,
+              [&](EventNumber i) { each(i, j); });
+  }
 }
 
 }  // namespace interleaf

@@ -40,10 +40,9 @@ void explore(benchmark::State& state, const Row& row, bool snapshots) {
 
 const bool g_registered = [] {
   const Row kRows[] = {
-      {cnt(2, 5), 34'904},      {cnt(2, 6), 372'436},    {cnt(3, 2), 7'134},
-      {long3(2), 7'134},        {spread3(2), 7'134},     {readers(13), 8'192},
-      {lastzero(10), 3'328},    {indexer(15), 4'096},    {filesystem(20), 128},
-      {lockcnt(2, 8), 12'870},  {lockcnt(3, 4), 34'650},
+      {cnt(2, 5), 34'904},   {cnt(2, 6), 372'436},    {cnt(3, 2), 7'134},      {long3(2), 7'134},
+      {spread3(2), 7'134},   {readers(13), 8'192},    {lastzero(10), 3'328},   {indexer(15), 4'096},
+      {filesystem(20), 128}, {lockcnt(2, 8), 12'870}, {lockcnt(3, 4), 34'650},
   };
   for (const Row& row : kRows) {
     for (const bool snapshots : {true, false}) {
