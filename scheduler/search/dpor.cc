@@ -27,6 +27,33 @@ bool conflict(Op a, Op b) {
   return kind == CommutingClass::kExclusive || kind != commuting_class(b);
 }
 
+// Who used which object in the runs so far, as far as a table of fixed size remembers.
+class Users {
+ public:
+  bool contended(const Access& access) const {
+    if (access.object == kPrivateObject) return false;
+    const Entry& entry = entries_[place(access)];
+    return entry.address == access.address && (entry.tasks & (entry.tasks - 1)) != 0;
+  }
+  void add(TaskId task, const Access& access) {
+    if (access.object == kPrivateObject) return;
+    Entry& entry = entries_[place(access)];
+    if (entry.address != access.address) entry = {access.address, 0};
+    entry.tasks |= task_bit(task);
+  }
+
+ private:
+  struct Entry {
+    const void* address = nullptr;
+    TaskMask tasks = 0;
+  };
+  static std::size_t place(const Access& access) {
+    return reinterpret_cast<std::uintptr_t>(access.address) / 4 % kEntries;
+  }
+  static constexpr std::size_t kEntries = 4096;
+  std::vector<Entry> entries_{kEntries};
+};
+
 // A choice of the run at hand: between tasks, or between values.
 struct Node {
   TaskMask enabled = 0;    // or the values there are
@@ -198,6 +225,11 @@ class Walk final : public Strategy {
       return node.taken;
     }
     CHECK(last);
+    if (options_.snapshots && path.size() - 1 != saved_choice_ &&
+        s.step() >= saved_step_ + snapshot_steps) {
+      pause_ = Pause::kSnapshot;
+      return kPause;
+    }
     sleep_ = node.sleep;
     besides_ = node.besides;
     perform(s, node.taken, path.size() - 1);
@@ -211,21 +243,27 @@ class Walk final : public Strategy {
     ++replayed;
   }
 
-  // The running task, so that first findings have few preemptions; then who has not run yet.
-  static TaskId preferred(const Scheduler& s, TaskMask candidates) {
+  // Steps that nobody else's depends on first, so that choices lie deep and little is repeated for
+  // each; else the running task, so that first findings have few preemptions; then who has not run.
+  TaskId preferred(const Scheduler& s, TaskMask candidates) const {
     const TaskId ran = s.current_id();
-    if (ran != kNoTask && (candidates & task_bit(ran)) != 0) return ran;
+    const bool goes_on = ran != kNoTask && (candidates & task_bit(ran)) != 0;
+    if (goes_on && !users_.contended(s.task(ran).next)) return ran;
+    TaskId fresh = kNoTask;
     for (TaskMask rest = candidates; rest != 0; rest &= rest - 1) {
       const auto id = static_cast<TaskId>(std::countr_zero(rest));
-      if (s.task(id).own_steps == 0) return id;
+      if (!users_.contended(s.task(id).next)) return id;
+      if (fresh == kNoTask && s.task(id).own_steps == 0) fresh = id;
     }
-    return static_cast<TaskId>(std::countr_zero(candidates));
+    if (goes_on) return ran;
+    return fresh != kNoTask ? fresh : static_cast<TaskId>(std::countr_zero(candidates));
   }
 
   // `task` is about to perform what it announced, chosen at path[place], or forced. What else the
   // step does is not known yet.
   void perform(const Scheduler& s, TaskId task, std::uint32_t place) {
     log_.add(task, s.task(task).next);
+    users_.add(task, s.task(task).next);
     if (place != kForced) sleep_ |= path[place].done & ~task_bit(task);
     open_step_ = at_;
     add_event(place);
@@ -288,9 +326,8 @@ class Walk final : public Strategy {
 
   void blocked(TaskId id, const Access& access) {
     const RacingAccess racing{id, access.op, access.object, is_gated(access.op, access.gated)};
-    std::uint32_t known[kTasksMax] = {};
-    const EventNumber before = log_.last_of_task(id);
-    if (before != kNoEvent) std::copy_n(log_.clock(before), log_.tasks(), known);
+    std::uint32_t known[kTasksMax];
+    log_.copy_clock(log_.last_of_task(id), known);
     const EventNumber last = log_.last_of_object(access.object);
     for_races(log_, racing, last, known, [&](EventNumber i) {
       reverse(i, log_.size(), racing, follows_nothing_since(i, racing, last));
@@ -378,6 +415,7 @@ class Walk final : public Strategy {
 
   const DporOptions& options_;
   HappensBefore log_;
+  Users users_;
   std::vector<std::uint32_t> node_of_;  // by event: its place in the path, or kForced
   std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
   EventNumber at_ = 0;                  // events performed in the run at hand
@@ -397,7 +435,12 @@ class Search {
 
   DporResult explore() {
     walk_.snapshot_steps = options_.snapshot_steps;
-    if (walk_.snapshot_steps == 0) walk_.snapshot_steps = 4;
+    if (walk_.snapshot_steps == 0) {
+      // Copying a KiB away and back costs about as much as repeating a step.
+      const std::size_t tasks = world_.scheduler().task_count();
+      const std::size_t bytes = world_.arena().used() + tasks * kStackGuessed;
+      walk_.snapshot_steps = static_cast<unsigned>(std::clamp<std::size_t>(bytes / 1024, 8, 256));
+    }
     run();
     while (!stopped_ && back_to_open_choice()) run();
     finish();
@@ -409,6 +452,7 @@ class Search {
     World::Snapshot world;
     Walk::Mark walk;
   };
+  static constexpr std::size_t kStackGuessed = 512;  // bytes in use, of a suspended task
 
   // The deepest choice with something left to try becomes the end of the path.
   bool back_to_open_choice() {

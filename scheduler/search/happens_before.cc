@@ -65,6 +65,7 @@ void HappensBefore::put(LoggedEvent event) {
   events_[number] = event;
   std::uint32_t* const row = &clocks_[std::size_t{event.step} * tasks_];
   for_direct_predecessors(number, [&](EventNumber i) {
+    if (includes(row, i)) return;
     const std::uint32_t* const other = clock(i);
     for (unsigned t = 0; t < tasks_; ++t) row[t] = std::max(row[t], other[t]);
   });

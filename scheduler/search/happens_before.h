@@ -60,6 +60,10 @@ class HappensBefore {
   const std::uint32_t* clock(EventNumber j) const {
     return &clocks_[std::size_t{events_[j].step} * tasks_];
   }
+  // The same as a copy; of kNoEvent: nothing comes before.
+  void copy_clock(EventNumber j, std::uint32_t* to) const {
+    for (unsigned t = 0; t < tasks_; ++t) to[t] = j == kNoEvent ? 0 : clock(j)[t];
+  }
   bool includes(const std::uint32_t* clock, EventNumber i) const {
     return clock[events_[i].task] >= events_[i].own;
   }

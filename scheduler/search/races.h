@@ -60,9 +60,8 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
 // event i with event j of the step.
 template <typename Each>
 void for_races_of_step(const HappensBefore& log, EventNumber first, Each each) {
-  std::uint32_t known[kTasksMax] = {};
-  const EventNumber before = log[first].previous_of_task;
-  if (before != kNoEvent) std::copy_n(log.clock(before), log.tasks(), known);
+  std::uint32_t known[kTasksMax];
+  log.copy_clock(log[first].previous_of_task, known);
   for (EventNumber j = first; j < log.size() && log[j].step == first; ++j) {
     const LoggedEvent& event = log[j];
     for_races(log, {event.task, event.op, event.object, event.gated}, event.previous, known,

@@ -35,6 +35,8 @@ void explore(benchmark::State& state, const Row& row, bool snapshots) {
   state.counters["traces/s"] = 1e9 / per_trace;
   state.counters["redundant"] = static_cast<double>(result.redundant) / classes;
   state.counters["KiB"] = static_cast<double>(result.snapshot_bytes) / 1024;
+  state.counters["events"] = static_cast<double>(result.events) / classes;
+  state.counters["replayed"] = static_cast<double>(result.replayed) / classes;
   report_ratio(state, per_trace);
 }
 

@@ -61,7 +61,7 @@ struct MostlyPrivate : Counter {
     const unsigned others = kAccesses - 2 * times;
     unsigned done = 0;
     for (unsigned i = 0; i < times; ++i) {
-      const unsigned before = spread ? others * (i + 1) / (times + 1) : others;
+      const unsigned before = spread ? others * (i + 1) / times : others;
       for (; done < before; ++done) own[self].store(1);
       increment();
     }
