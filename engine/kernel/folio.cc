@@ -83,11 +83,13 @@ void free_folio_memory(folio *f)
 	unsigned char *contents = f->contents;
 	interleaf::ObjectNumber *content_numbers = f->content_numbers;
 
-	arena().free(contents);
-	arena().free(content_numbers);
+	interleaf::Scheduler *scheduler = interleaf::Scheduler::instance();
+	scheduler->free(contents);
+	scheduler->free(content_numbers);
 	auto *begin = reinterpret_cast<unsigned char *>(f);
 	const auto kept =
 		static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->lock) - begin);
+	scheduler->freed(begin + kept, sizeof(folio) - kept);
 	std::memset(begin + kept, interleaf::kPoisonByte, sizeof(folio) - kept);
 	f->number = number;
 	f->contents = contents;
