@@ -293,8 +293,8 @@ TEST_P(Permute, IndependentStepsOfAScenario) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Permute, testing::ValuesIn(list_scenarios()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(All, Permute, testing::ValuesIn(list_scenarios()), [](const auto& row) {
+  std::string name = row.param;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
 });

@@ -64,13 +64,13 @@ void for_each_page(const folio *f, std::size_t offset, std::size_t len, interlea
  */
 void free_page_checks(const folio *f)
 {
-	VM_BUG_ON_FOLIO(f->lock.peek_locked(), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_writeback), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_lru), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_active), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_private), f);
-	VM_BUG_ON_FOLIO(f->_mapcount.peek() != 0, f);
-	VM_BUG_ON_FOLIO(f->mapping.peek() != nullptr && !folio_test_anon(f), f);
+	VM_BUG_ON_FOLIO(f->lock.look_locked(), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_writeback), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_lru), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_active), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_private), f);
+	VM_BUG_ON_FOLIO(f->_mapcount.look() != 0, f);
+	VM_BUG_ON_FOLIO(f->mapping.look() != nullptr && !folio_test_anon(f), f);
 }
 
 /*

@@ -43,6 +43,7 @@ class BitLock : private Exclusive {
   bool is_locked(Where where = Where::current()) const { return test(where); }
   using Exclusive::held_by_me;
   using Exclusive::owner;
+  using Exclusive::look_locked;
   using Exclusive::peek_locked;
 };
 

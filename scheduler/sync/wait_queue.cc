@@ -26,6 +26,7 @@ void WaitQueue::schedule(Where where) {
 void WaitQueue::finish_wait(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
+  s->also(Op::kRead, number_, this, where);  // in the step that came here, as list_empty_careful
   TaskId* const end = queue_ + waiting_;
   TaskId* const own = std::find(queue_, end, s->current_id());
   if (own == end) return;  // removed by the wake-up, as autoremove_wake_function does
