@@ -293,7 +293,7 @@ class Scheduler {
   TaskId current_ = kNoTask;  // set_current() sets it
   bool priming_ = false;
   bool epilogue_ = false;
-  bool sees_steps_ = false;  // the strategy is told forced steps and what steps do besides
+  bool sees_steps_ = false;       // the strategy is told forced steps and what steps do besides
   bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
   RunEnd end_ = RunEnd::kFinished;
   std::uint8_t task_count_ = 0;
@@ -304,8 +304,8 @@ class Scheduler {
   TaskMask relaxing_ = 0;  // those of them that wait for a change
   TaskMask quiet_ = 0;     // waits until nobody else can go on
   std::size_t findings_ = 0;
-  std::uint32_t places_max_ = 0;           // objects that places_ has room for
-  ObjectNumber** places_ = nullptr;        // in the arena, by number
+  std::uint32_t places_max_ = 0;     // objects that places_ has room for
+  ObjectNumber** places_ = nullptr;  // in the arena, by number
   Observer* observer_ = nullptr;
   Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
   std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid

@@ -118,11 +118,11 @@ Outcome run(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
 std::string shown(const ScenarioWorld& world, const OrderedStep& step) {
   const Access& access = step.access;
   const std::string file = access.where.file_name();
-  std::string text =
-      const_cast<ScenarioWorld&>(world).world().scheduler().task(step.task).name +
-      std::string(": ") + op_name(access.op) + " of object " + std::to_string(access.object) +
-      " at " + file.substr(file.rfind('/') + 1) + ":" + std::to_string(access.where.line()) +
-      " in " + access.where.function_name();
+  std::string text = const_cast<ScenarioWorld&>(world).world().scheduler().task(step.task).name +
+                     std::string(": ") + op_name(access.op) + " of object " +
+                     std::to_string(access.object) + " at " + file.substr(file.rfind('/') + 1) +
+                     ":" + std::to_string(access.where.line()) + " in " +
+                     access.where.function_name();
   for (const OrderedStep::Also& also : step.also) {
     text += std::string(", also ") + op_name(also.op) + " " + std::to_string(also.object);
   }
@@ -180,8 +180,8 @@ class Comparison {
     Linearization order = between(from, bad, good);
     const Linearization end = between(from, bad, taken);
     const std::uint32_t moved = end[taken - 1];
-    std::size_t at = static_cast<std::size_t>(std::find(order.begin(), order.end(), moved) -
-                                              order.begin());
+    std::size_t at =
+        static_cast<std::size_t>(std::find(order.begin(), order.end(), moved) - order.begin());
     for (; at + 1 > taken; --at) {
       std::swap(order[at], order[at - 1]);
       const std::string text = difference(order);

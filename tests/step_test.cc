@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "scheduler/dependence.h"
 #include "scheduler/search/linearize.h"
 #include "scheduler/search/order_hash.h"
 #include "scheduler/sync/mutex.h"

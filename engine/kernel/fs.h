@@ -134,7 +134,8 @@ struct file_ra_state {
 	unsigned async_size = 0;
 	unsigned ra_pages = 0;
 	loff_t prev_pos = -1;
-	mutable interleaf::ObjectNumber number; /* of all of it; khugepaged uses it as well as the task */
+	mutable interleaf::ObjectNumber
+		number; /* of all of it; khugepaged uses it as well as the task */
 };
 /* The step under way uses or changes it: there is no lock, and no point of its own. */
 inline void touch_ra_state(const file_ra_state *ra)

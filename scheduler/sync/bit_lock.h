@@ -42,8 +42,8 @@ class BitLock : private Exclusive {
   }
   bool is_locked(Where where = Where::current()) const { return test(where); }
   using Exclusive::held_by_me;
-  using Exclusive::owner;
   using Exclusive::look_locked;
+  using Exclusive::owner;
   using Exclusive::peek_locked;
 };
 
