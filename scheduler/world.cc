@@ -122,7 +122,7 @@ const RunResult& World::go(Strategy& strategy) {
   Scheduler& s = *scheduler_;
   s.strategy_ = &strategy;
   s.attach_schedule();
-  s.sees_forced_ = strategy.sees_forced();
+  s.sees_steps_ = strategy.sees_forced();
   s.end_ = RunEnd::kFinished;
   {
     const Entered entered(&s, &arena_, true);

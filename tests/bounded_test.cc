@@ -194,10 +194,16 @@ class Odometer final : public Strategy {
   }
   bool sees_forced() const override { return true; }
   void forced(const Scheduler& s, TaskId id) override {
+    add(s, id, s.task(id).next.op, s.task(id).next.object);
+  }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override {
+    add(s, s.current_id(), op, object);
+  }
+
+  void add(const Scheduler& s, TaskId id, Op op, std::uint32_t object) {
     const HeapScope heap;
-    const Access& next = s.task(id).next;
-    order.event(id, next);
-    Event event{id, next.op, next.object, 0, std::vector<unsigned>(s.task_count())};
+    order.event(id, op, object);
+    Event event{id, op, object, 0, std::vector<unsigned>(s.task_count())};
     for (const Event& before : events_) {
       if (!dependent(before, event)) continue;
       for (std::size_t i = 0; i < event.clock.size(); ++i) {

@@ -147,6 +147,9 @@ class Walk final : public Strategy {
     }
     order_.event(only, s.task(only).next);
   }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override {
+    order_.event(s.current_id(), op, object);
+  }
 
  private:
   static constexpr std::size_t kNever = ~std::size_t{0};
@@ -185,10 +188,7 @@ class Walk final : public Strategy {
 
   // The same events in another order must leave every task at the same access.
   void verify(const Scheduler& s, TaskMask runnable, std::uint64_t announced) {
-    // But whether a task that polls may look again does depend on the order of what commutes.
-    Hash128 key = order_.total();
-    key.mix({polling(s, runnable), 0});
-    const auto [known, is_new] = announced_.try_emplace(key);
+    const auto [known, is_new] = announced_.try_emplace(order_.total());
     if (is_new) {
       known->second = {announced, describe(s, runnable)};
       return;
@@ -201,14 +201,6 @@ class Walk final : public Strategy {
       hidden += std::string("\n  ") + s.task(static_cast<TaskId>(i)).name + ": " + now[i] +
                 "\n    and: " + known->second.tasks[i];
     }
-  }
-
-  static TaskMask polling(const Scheduler& s, TaskMask runnable) {
-    TaskMask tasks = 0;
-    for (TaskId id = 0; id < s.task_count(); ++id) {
-      if (s.task(id).next.op == Op::kRelax) tasks |= runnable & task_bit(id);
-    }
-    return tasks;
   }
 
   // What all tasks are about to do, in terms that do not depend on the order of what commutes.

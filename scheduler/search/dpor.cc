@@ -117,10 +117,7 @@ class Walk final : public Strategy {
     OrderHash order;
     order.clear();
     for (EventNumber i = 0; i < at_; ++i) {
-      Access access;
-      access.op = log_[i].op;
-      access.object = log_[i].object;
-      order.event(log_[i].task, access);
+      order.event(log_[i].task, log_[i].op, log_[i].object);
       if (value_of_[i] != kNoValue) order.value(log_[i].task, value_of_[i]);
     }
     return order.total();
@@ -205,6 +202,17 @@ class Walk final : public Strategy {
       return;
     }
     perform(s, only, kForced);
+  }
+  void also(const Scheduler&, Op op, std::uint32_t object) override {
+    const HeapScope heap;
+    if (at_ < log_.size()) {  // of the known prefix
+      CHECK(log_[at_].object == object);
+      ++at_;
+      return;
+    }
+    if (open_step_ == kNoEvent) return;  // left as redundant
+    log_.also(op, object);
+    add_event(node_of_[open_step_]);
   }
 
  private:

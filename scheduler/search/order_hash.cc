@@ -18,9 +18,6 @@ constexpr Hash128 hash_of(std::uint64_t word, std::uint64_t kind) {
   return {scramble(word + 0x9e3779b97f4a7c15 * (kind + 1)), scramble(~word + (kind << 56))};
 }
 
-// Polling has an order among its own kind, as if on an object of its own.
-constexpr std::uint32_t kPolling = 0;
-
 }  // namespace
 
 void Hash128::mix(const Hash128& other) {
@@ -41,12 +38,12 @@ OrderHash::Object& OrderHash::at(std::uint32_t number) {
   return objects_[number];
 }
 
-void OrderHash::event(TaskId task, const Access& access) {
+void OrderHash::event(TaskId task, Op op, std::uint32_t number) {
   Hash128 hash = tasks_[task];
-  hash.mix(hash_of(static_cast<std::uint64_t>(access.op), 2));
-  if (access.object != kPrivateObject || access.op == Op::kRelax) {
-    Object& object = at(access.op == Op::kRelax ? kPolling : access.object);
-    const CommutingClass group = commuting_class(access.op);
+  hash.mix(hash_of(static_cast<std::uint64_t>(op), 2));
+  if (number != kPrivateObject) {
+    Object& object = at(number);
+    const CommutingClass group = commuting_class(op);
     if (group != object.group || group == CommutingClass::kExclusive) {
       // What was done since the last exclusive event is before this one, all of it.
       if (object.commuting != Hash128{}) object.exclusive.mix(object.commuting);

@@ -38,7 +38,9 @@ class OrderHash {
  public:
   void clear();
   // `task` performs what it announced.
-  void event(TaskId task, const Access& access);
+  void event(TaskId task, const Access& access) { event(task, access.op, access.object); }
+  // The same; or what the step of `task` does besides (Strategy::also).
+  void event(TaskId task, Op op, std::uint32_t object);
   // The data choice that `task` has just performed came out as `value`.
   void value(TaskId task, unsigned value);
 
