@@ -83,6 +83,18 @@ void Scheduler::relax(Where where) {
   refresh_unusual();
   decide();
   perform();
+  task_->others_steps_at_relax = steps_ - task_->own_steps;
+}
+
+bool Scheduler::let_one_look_again() {
+  for (TaskId id = 0; id < task_count_; ++id) {
+    if (!may_look_again(id)) continue;
+    runnable_ |= task_bit(id);
+    relaxing_ &= ~task_bit(id);
+    refresh_unusual();
+    return true;
+  }
+  return false;
 }
 
 void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
@@ -124,7 +136,7 @@ void Scheduler::decide() {
 }
 
 TaskId Scheduler::only_choice() {
-  if (runnable_ == 0) end_run(judge_hang());
+  if (runnable_ == 0 && !let_one_look_again()) end_run(judge_hang());
   if (epilogue_) return keep_running(*this, runnable_);
   const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
   if (sees_forced_) strategy_->forced(*this, only);

@@ -105,7 +105,9 @@ class Scheduler {
   // Requires: 1 <= count <= 127.
   unsigned choose(const char* kind, unsigned count, Where where = Where::current());
 
-  // A turn of a polling loop: the task goes on only after another task did something.
+  // A turn of a polling loop: the task goes on only after another task did something. When nobody
+  // else can go on, it goes on too if another one did something during its last turn: it may have
+  // looked before.
   void relax(Where where = Where::current());
 
   // Reports "sleeping while atomic" if the current task holds a spinlock or is an RCU reader.
@@ -175,6 +177,11 @@ class Scheduler {
   std::uint32_t objects() const { return objects_; }
   std::size_t choices() const { return choices_; }
   Arena& arena() const { return *arena_; }
+  // True if the task polls and another one did something during its last turn.
+  bool may_look_again(TaskId id) const {
+    const Task& task = *tasks_[id];
+    return (relaxing_ & task_bit(id)) != 0 && steps_ - task.own_steps != task.others_steps_at_relax;
+  }
   // A word for the program under test: its root object.
   void set_root(void* root) { root_ = root; }
   void* root() const { return root_; }
@@ -207,6 +214,8 @@ class Scheduler {
   void decide();
   // One task alone can go on, or none.
   TaskId only_choice();
+  // Nobody can go on: lets one look again that polls. False if there is none.
+  bool let_one_look_again();
   // The strategy paused: waits in the main context until it answers.
   TaskId wait_for_answer(TaskMask runnable);
   // Who goes on in the main context, where a run begins: a task or kPause.

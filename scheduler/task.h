@@ -44,8 +44,9 @@ class Task {
   const char* name = nullptr;
   const char* waits_for = nullptr;  // what a blocked task waits for, for reports
   std::uint64_t last_step = 0;
-  std::uint32_t own_steps = 0;  // accesses performed
-  Access next;                  // announced, not yet performed
+  std::uint32_t own_steps = 0;              // accesses performed
+  std::uint64_t others_steps_at_relax = 0;  // steps of the others when it last went on polling
+  Access next;                              // announced, not yet performed
   const Function* stack[kDepthMax] = {};
   const Function* entered[kEnteredMax] = {};
   std::uint64_t held_classes = 0;  // classes of the locks in `held`

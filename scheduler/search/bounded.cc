@@ -187,7 +187,7 @@ class Walk final : public Strategy {
   void verify(const Scheduler& s, TaskMask runnable, std::uint64_t announced) {
     // But whether a task that polls may look again does depend on the order of what commutes.
     Hash128 key = order_.total();
-    key.mix({polling(s, runnable), 0});
+    key.mix({polling(s, runnable), looking_again(s)});
     const auto [known, is_new] = announced_.try_emplace(key);
     if (is_new) {
       known->second = {announced, describe(s, runnable)};
@@ -211,6 +211,14 @@ class Walk final : public Strategy {
     return tasks;
   }
 
+  static TaskMask looking_again(const Scheduler& s) {
+    TaskMask tasks = 0;
+    for (TaskId id = 0; id < s.task_count(); ++id) {
+      if (s.may_look_again(id)) tasks |= task_bit(id);
+    }
+    return tasks;
+  }
+
   // What all tasks are about to do, in terms that do not depend on the order of what commutes.
   std::uint64_t announced_by_all(const Scheduler& s, TaskMask runnable) const {
     Hash128 hash{runnable, 0};
@@ -219,6 +227,7 @@ class Walk final : public Strategy {
       hash.mix(order_.object(task.finished ? 0 : task.next.object));
       const Function* function = task.function();
       hash.mix({static_cast<std::uint64_t>(task.next.op) | std::uint64_t{task.finished} << 8 |
+                    std::uint64_t{s.may_look_again(id)} << 9 |
                     std::uint64_t{task.next.where.line()} << 16,
                 (function == nullptr ? 0 : function->hash) | std::uint64_t{task.own_steps} << 32});
     }

@@ -163,7 +163,7 @@ BruteForceResult brute_force(World& world, const BruteForceOptions& options) {
     ++result.interleavings;
     const Hash128 hash = odometer.order_hash();
     lower(result.classes, hash, run.preemptions);
-    for (const std::string& signature : signatures_of(run)) {
+    for (const std::string& signature : options.signatures(run)) {
       lower(result.signatures, signature, run.preemptions);
     }
     if (hash_of_order.emplace(odometer.order(), hash).first->second != hash) {

@@ -23,6 +23,7 @@ Explored bounded(World& world, BoundedOptions options, const RunOptions& run) {
   const BoundedResult result = explore_bounded(world, options);
   explored.complete = result.complete && result.exhausted;
   explored.runs = result.runs;
+  explored.hidden_dependence = result.hidden_dependence;
   for (const BoundedFinding& finding : result.findings) {
     for (std::size_t at = 0; at < finding.signature.size();) {
       const std::size_t end = finding.signature.find('\n', at);
@@ -36,13 +37,13 @@ Explored bounded(World& world, BoundedOptions options, const RunOptions& run) {
 Explored bounded_with_snapshots(World& world, const RunOptions& run) {
   return bounded(world, {}, run);
 }
-Explored bounded_rerunning(World& world, const RunOptions& run) {
-  return bounded(world, {.snapshots = false}, run);
+Explored bounded_verifying(World& world, const RunOptions& run) {
+  return bounded(world, {.snapshots = false, .verify_cache = true}, run);
 }
 
 constexpr Explorer kExplorers[] = {
-    {"bounded", &bounded_with_snapshots, false},
-    {"bounded without snapshots", &bounded_rerunning, false},
+    {"bounded", &bounded_with_snapshots, Scale::kPrefixes},
+    {"bounded, verifying, without snapshots", &bounded_verifying, Scale::kSmallPrograms},
 };
 
 }  // namespace
