@@ -5,7 +5,6 @@
 #include <benchmark/benchmark.h>
 
 #include <boost/context/fiber.hpp>
-#include <string>
 
 #include "scheduler/world.h"
 #include "tests/bench/resume.h"

@@ -4,6 +4,7 @@
 
 #include "tests/litmus/explorers.h"
 #include "tests/litmus/programs.h"
+#include "tests/litmus/soak.h"
 
 namespace interleaf {
 namespace {
@@ -14,7 +15,8 @@ TEST_P(LitmusBugs, AreFoundByEveryExplorerAndNothingElse) {
   const auto& [program, bugs, many_prefixes] = GetParam();
   World world(0, program.setup);
   for (const Explorer& explorer : explorers()) {
-    if (many_prefixes && explorer.scale != Scale::kClasses) continue;
+    if (many_prefixes && explorer.scale == Scale::kSmallPrograms) continue;
+    if (many_prefixes && explorer.scale == Scale::kPrefixes && !soaking()) continue;
     const Explored explored = explorer.explore(world, {});
     EXPECT_TRUE(explored.complete) << explorer.name << ": " << explored.hidden_dependence;
     EXPECT_EQ(explored.signatures, bugs) << explorer.name;

@@ -13,7 +13,7 @@ namespace interleaf {
 struct JudgedProgram {
   LitmusProgram program;
   std::set<std::string> bugs;  // signatures of what its schedules can come to; none: it is right
-  bool many_prefixes = false;  // out of reach for explorers below Scale::kClasses
+  bool many_prefixes = false;  // below Scale::kClasses, for the soak only
 };
 std::vector<JudgedProgram> judged_programs();
 

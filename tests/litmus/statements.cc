@@ -89,9 +89,9 @@ constexpr Statement kVariables[] = {
      [](Runner& r, unsigned n) {
        if (r.seen != 0) r.o.variable[n].set(r.seen + 1);
      }},
-    // Leave the next statement out, or all, if it saw nothing.
+    // Leave the next statement out if it saw nothing; end if it saw something.
     {"skip", [](Runner& r, unsigned) { r.skips = r.seen == 0; }},
-    {"exit", [](Runner& r, unsigned) { r.ends = r.seen == 0; }},
+    {"exit", [](Runner& r, unsigned) { r.ends = r.seen != 0; }},
     {"?", [](Runner& r,
              unsigned n) { r.seen = static_cast<int>(Scheduler::current()->choose("coin", n)); }},
     // Complain if it saw 2; end the run if it saw something.
