@@ -4,7 +4,7 @@
 // dependent on every other one of its object.
 //
 //   object          commute with each other         dependent on everything of the object
-//   variable, bit   read                            write, read-modify-write, wait
+//   variable, bit   read, load once it satisfies    write, read-modify-write, wait
 //   mutex, bit lock -                               acquire, release, try, wait until free
 //   rwsem, rwlock   shared acquire, shared release  acquire, release, downgrade, try, granted
 //   wait queue,     -                               wait, granted, wake (one waiter or a count)

@@ -171,6 +171,21 @@ TEST(Livelock, IsReportedWhenEveryTaskPolls) {
   EXPECT_EQ(result.findings[0].message, "every task that could go on polls for a change");
 }
 
+struct LateChange {
+  Shared<int> first, second;
+  explicit LateChange(Scheduler& s) {
+    add_task(s, "poller", this, [](LateChange& p) {
+      while (p.first.load() == 0 && p.second.load() == 0) Scheduler::current()->relax();
+    });
+    add_task(s, "setter", this, [](LateChange& p) { p.first.store(1); });
+  }
+};
+// The setter's only step may come when the poller has looked at the first word, not at the second.
+TEST(Livelock, IsNotReportedOfAPollerThatHasNotSeenTheLastChange) {
+  Program<LateChange> p;
+  p.expect_clean(200, [](const RunResult&) {});
+}
+
 TEST(LockOrder, InversionIsFoundWithoutHangingWithBothEdges) {
   Program<Crossing> p;
   const RunResult& result = p.run_straight();

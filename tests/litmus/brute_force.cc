@@ -23,7 +23,6 @@ struct Event {
 
   bool depends_on(const Event& other) const {
     if (task == other.task) return true;
-    if (op == Op::kRelax || other.op == Op::kRelax) return op == other.op;
     if (object != other.object || object == kPrivateObject) return false;
     return !both_of(op, other.op, Op::kRead, Op::kRead) &&
            !both_of(op, other.op, Op::kAcquireShared, Op::kReleaseShared) &&
@@ -81,6 +80,10 @@ class Odometer final : public Strategy {
     const HeapScope heap;
     add_event(s, id);
   }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override {
+    const HeapScope heap;
+    add_event(s, s.current_id(), op, object);
+  }
 
  private:
   struct Digit {
@@ -97,10 +100,12 @@ class Odometer final : public Strategy {
     return digits_[at_++].now;
   }
   void add_event(const Scheduler& s, TaskId id) {
-    const Access& next = s.task(id).next;
-    hash_.event(id, next);
+    add_event(s, id, s.task(id).next.op, s.task(id).next.object);
+  }
+  void add_event(const Scheduler& s, TaskId id, Op op, std::uint32_t object) {
+    hash_.event(id, op, object);
     tasks_ = s.task_count();
-    Event event{id, next.op, next.object};
+    Event event{id, op, object};
     for (const Event& before : events_) {
       if (!event.depends_on(before)) continue;
       for (unsigned i = 0; i < tasks_; ++i) {
@@ -163,7 +168,7 @@ BruteForceResult brute_force(World& world, const BruteForceOptions& options) {
     ++result.interleavings;
     const Hash128 hash = odometer.order_hash();
     lower(result.classes, hash, run.preemptions);
-    for (const std::string& signature : signatures_of(run)) {
+    for (const std::string& signature : options.signatures(run)) {
       lower(result.signatures, signature, run.preemptions);
     }
     if (hash_of_order.emplace(odometer.order(), hash).first->second != hash) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -23,6 +24,7 @@ std::set<std::string> signatures_of(const RunResult& run);
 struct BruteForceOptions {
   std::uint64_t runs_max = 60'000;
   RunOptions run;  // the seed is not used
+  std::function<std::set<std::string>(const RunResult&)> signatures = signatures_of;
 };
 
 struct BruteForceResult {

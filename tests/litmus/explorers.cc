@@ -24,6 +24,7 @@ Explored bounded(World& world, BoundedOptions options, const RunOptions& run) {
   const BoundedResult result = explore_bounded(world, options);
   explored.complete = result.complete && result.exhausted;
   explored.runs = result.runs;
+  explored.hidden_dependence = result.hidden_dependence;
   for (const BoundedFinding& finding : result.findings) {
     for (std::size_t at = 0; at < finding.signature.size();) {
       const std::size_t end = finding.signature.find('\n', at);
@@ -37,14 +38,18 @@ Explored bounded(World& world, BoundedOptions options, const RunOptions& run) {
 Explored bounded_with_snapshots(World& world, const RunOptions& run) {
   return bounded(world, {}, run);
 }
-Explored bounded_rerunning(World& world, const RunOptions& run) {
-  return bounded(world, {.snapshots = false}, run);
+Explored bounded_verifying(World& world, const RunOptions& run) {
+  return bounded(world, {.snapshots = false, .verify_cache = true}, run);
 }
 
 Explored dpor(World& world, DporOptions options, const RunOptions& run) {
   Explored explored;
   options.run = run;
   options.hash_orders = true;
+  options.signatures = [](const RunResult& ended) {
+    const std::set<std::string> signatures = signatures_of(ended);
+    return std::vector<std::string>(signatures.begin(), signatures.end());
+  };
   options.ended = [&](const RunResult&, const Hash128& order) { explored.classes.insert(order); };
   const DporResult result = explore_dpor(world, options);
   explored.complete = result.complete;
@@ -59,10 +64,10 @@ Explored dpor_rerunning(World& world, const RunOptions& run) {
 }
 
 constexpr Explorer kExplorers[] = {
-    {"bounded", &bounded_with_snapshots, false},
-    {"bounded without snapshots", &bounded_rerunning, false},
-    {"dpor", &dpor_with_snapshots, true},
-    {"dpor without snapshots", &dpor_rerunning, true},
+    {"bounded", &bounded_with_snapshots, Scale::kPrefixes},
+    {"bounded, verifying, without snapshots", &bounded_verifying, Scale::kSmallPrograms},
+    {"dpor", &dpor_with_snapshots, Scale::kClasses},
+    {"dpor without snapshots", &dpor_rerunning, Scale::kClasses},
 };
 
 }  // namespace

@@ -18,14 +18,20 @@ struct Explored {
   std::uint64_t runs = 0;
   std::set<Hash128> classes;         // of the runs that came to their end
   std::set<std::string> signatures;  // as signatures_of() tells them
+  std::string hidden_dependence;     // what the search noticed of accesses without a point
+};
+
+// What an explorer's effort grows with, and so what it can be asked to exhaust.
+enum class Scale : std::uint8_t {
+  kSmallPrograms,  // also keeps or checks much per prefix
+  kPrefixes,       // different prefixes: not of many tasks, nor of long private parts
+  kClasses,
 };
 
 struct Explorer {
   const char* name;
   Explored (*explore)(World& world, const RunOptions& options);
-  // False: its effort grows with the number of different prefixes, not of classes, which is out of
-  // reach for programs of many tasks or long private parts.
-  bool reduces;
+  Scale scale;
 };
 std::span<const Explorer> explorers();
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "scheduler/sync/atomic.h"
+#include "scheduler/sync/awaitable.h"
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/shared.h"
 
@@ -53,7 +54,7 @@ template <bool kAtomicDraw>
 struct TicketLock {
   unsigned tasks;
   Atomic<int> next;
-  Shared<int> serving;
+  Awaitable<int> serving{"the ticket"};
   Section section;
 
   explicit TicketLock(unsigned of_tasks) : tasks(of_tasks) {}
@@ -65,9 +66,9 @@ struct TicketLock {
   }
   void run(unsigned) {
     const int ticket = draw();
-    while (serving.read_once() != ticket) poll();
+    serving.cond_load([&](int served) { return served == ticket; });
     section.visit();
-    serving.write_once(ticket + 1);
+    serving.set(ticket + 1);
   }
   void add_tasks(Scheduler& s) {
     for (unsigned i = 0; i < tasks; ++i) add_numbered_task<&TicketLock::run>(s, "t", this, i);
@@ -144,8 +145,8 @@ struct Dekker {
 template <bool kLooksTwice>
 struct McsLock {
   struct Node {
-    Shared<Node*> next;
-    Shared<int> locked;
+    Awaitable<Node*> next{"the next in line"};
+    Awaitable<bool> locked{"the lock"};
   };
   unsigned tasks;
   Atomic<Node*> tail;
@@ -156,18 +157,18 @@ struct McsLock {
   void lock(Node& node) {
     Node* before = tail.xchg(&node);
     if (before == nullptr) return;
-    node.locked.write_once(1);
-    before->next.write_once(&node);
-    while (node.locked.read_once() != 0) poll();
+    node.locked.set(true);
+    before->next.set(&node);
+    node.locked.cond_load([](bool locked) { return !locked; });
   }
   void unlock(Node& node) {
-    Node* next = node.next.read_once();
+    Node* next = node.next.read();
     if (next == nullptr) {
       if (!kLooksTwice) return;
       if (tail.cmpxchg(&node, nullptr) == &node) return;
-      while ((next = node.next.read_once()) == nullptr) poll();
+      next = node.next.cond_load([](const Node* after) { return after != nullptr; });
     }
-    next->locked.write_once(0);
+    next->locked.set(false);
   }
   void run(unsigned self) {
     lock(nodes[self]);

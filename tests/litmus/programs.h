@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The litmus programs that are right or wrong, in sizes that every explorer exhausts.
+// The litmus programs that are right or wrong, in sizes that explorers exhaust in a moment.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,8 @@ namespace interleaf {
 
 struct JudgedProgram {
   LitmusProgram program;
-  std::string bug;  // the signature of what its schedules can come to; empty: it is right
+  std::set<std::string> bugs;  // signatures of what its schedules can come to; none: it is right
+  bool many_prefixes = false;  // below Scale::kClasses, for the soak only
 };
 std::vector<JudgedProgram> judged_programs();
 

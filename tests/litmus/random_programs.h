@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Random programs of two or three tasks with up to four statements each. The seed decides.
+// Random programs of two or three tasks with up to four statements each, and mostly a closing part
+// that drops the locks. The seed decides.
 #pragma once
 
 #include <cstdint>

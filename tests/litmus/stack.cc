@@ -63,7 +63,6 @@ struct Stack {
   void add_tasks(Scheduler& s) {
     add_numbered_task<&Stack::pop_one>(s, "slow", this, 0);
     add_numbered_task<&Stack::pop_two_push_one>(s, "fast", this, 0);
-    add_numbered_task<&Stack::pop_one>(s, "late", this, 0);
   }
 };
 

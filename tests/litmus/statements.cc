@@ -8,6 +8,7 @@
 
 #include "scheduler/check.h"
 #include "scheduler/sync/atomic.h"
+#include "scheduler/sync/awaitable.h"
 #include "scheduler/sync/barrier.h"
 #include "scheduler/sync/bit_flags.h"
 #include "scheduler/sync/bit_lock.h"
@@ -35,6 +36,7 @@ constexpr unsigned kTextsMax = 8;
 struct Objects {
   Atomic<int> variable[3];
   Shared<int> plain[2];
+  Awaitable<int> awaited{"a value"};
   Mutex mutex[2] = {Mutex(kMutexes[0]), Mutex(kMutexes[1])};
   Spinlock spinlock[2] = {Spinlock(kSpinlocks[0]), Spinlock(kSpinlocks[1])};
   Rwsem rwsem{kRwsem};
@@ -87,12 +89,12 @@ constexpr Statement kVariables[] = {
      [](Runner& r, unsigned n) {
        if (r.seen != 0) r.o.variable[n].set(r.seen + 1);
      }},
-    // Leave the next statement out, or all, if it saw nothing.
+    // Leave the next statement out if it saw nothing; end if it saw something.
     {"skip", [](Runner& r, unsigned) { r.skips = r.seen == 0; }},
-    {"exit", [](Runner& r, unsigned) { r.ends = r.seen == 0; }},
+    {"exit", [](Runner& r, unsigned) { r.ends = r.seen != 0; }},
     {"?", [](Runner& r,
              unsigned n) { r.seen = static_cast<int>(Scheduler::current()->choose("coin", n)); }},
-    // Complain if it saw 2: the run goes on, or ends there.
+    // Complain if it saw 2; end the run if it saw something.
     {"!",
      [](Runner& r, unsigned) {
        if (r.seen == 2) {
@@ -101,8 +103,8 @@ constexpr Statement kVariables[] = {
      }},
     {"!!",
      [](Runner& r, unsigned) {
-       if (r.seen == 2) {
-         Scheduler::current()->report(FindingKind::kKernelBug, "fatal two", "it is 2", true);
+       if (r.seen != 0) {
+         Scheduler::current()->report(FindingKind::kKernelBug, "fatal", "it is not 0", true);
        }
      }},
     // Polls until it sees something, three times at most.
@@ -222,6 +224,12 @@ constexpr Statement kReaderWriterLocks[] = {
 };
 
 constexpr Statement kWaits[] = {
+    {"await",
+     [](Runner& r, unsigned n) {
+       r.seen = r.o.awaited.cond_load([&](int value) { return value == static_cast<int>(n); });
+     }},
+    {"set", [](Runner& r, unsigned n) { r.o.awaited.set(static_cast<int>(n)); }},
+    {"see", [](Runner& r, unsigned) { r.seen = r.o.awaited.read(); }},
     {"down", [](Runner& r, unsigned n) { r.o.semaphore[n].down(); }},
     {"trydown", [](Runner& r, unsigned n) { r.seen = r.o.semaphore[n].down_trylock(); }},
     {"up", [](Runner& r, unsigned n) { r.o.semaphore[n].up(); }},
@@ -361,21 +369,24 @@ std::span<const StatementKind> statement_kinds() {
       {"plain", {"ld0", "st0", "ld1", "st1", "mb0", "!0", "r0", "w0"}},
       {"branch", {"r0", "w0", "i0", "c0", "c1", "skip0", "exit0", "r1", "w1", "!0"}},
       {"choice", {"?2", "?3", "c0", "c1", "r0", "skip0", "i0", "!0"}},
-      {"mutex", {"l0", "u0", "l0", "u0", "t0", "i0", "r0", "w1", "!0"}},
-      {"nested", {"l0", "u0", "l1", "u1", "l0", "l1", "t0", "i0"}},
-      {"spinlock", {"spin0", "unspin0", "tryspin0", "unspin0", "spin1", "unspin1", "i0", "r0"}},
-      {"rwsem", {"s0", "S0", "x0", "X0", "y0", "z0", "XS0", "S0", "w0", "r0"}},
-      {"rwlock", {"rlock0", "unrw0", "wlock0", "unrw0", "w0", "r0", "i0"}},
-      {"semaphore", {"down0", "up0", "trydown0", "down1", "up1", "up1", "i0", "r0"}},
+      {"mutex", {"l0", "u0", "l0", "u0", "t0", "i0", "r0", "w1", "!0"}, "u0"},
+      {"nested", {"l0", "u0", "l1", "u1", "l0", "l1", "t0", "i0"}, "u1 u0"},
+      {"spinlock",
+       {"spin0", "unspin0", "tryspin0", "unspin0", "spin1", "unspin1", "i0", "r0"},
+       "unspin1 unspin0"},
+      {"rwsem", {"s0", "S0", "x0", "X0", "y0", "z0", "XS0", "S0", "w0", "r0"}, "S0 X0"},
+      {"rwlock", {"rlock0", "unrw0", "wlock0", "unrw0", "w0", "r0", "i0"}, "unrw0"},
+      {"semaphore", {"down0", "up0", "trydown0", "down1", "up1", "up1", "i0", "r0"}, "up0"},
       {"completion", {"d0", "D0", "D0", "Dall0", "isd0", "c0", "w0", "r0"}},
       {"queue", {"ev0", "evx0", "wake0", "wakeall0", "w0", "r0", "i1"}},
-      {"bit-lock", {"bl0", "unbl0", "trybl0", "waitbl0", "isbl0", "c0", "i0", "r0"}},
+      {"bit-lock", {"bl0", "unbl0", "trybl0", "waitbl0", "isbl0", "c0", "i0", "r0"}, "unbl0"},
       {"flags", {"f0", "F0", "a0", "f1", "F1", "a1", "b0", "tas0", "tac0", "c0"}},
+      {"await", {"await1", "await2", "set1", "set2", "set1", "see0", "c0", "r0"}},
       {"refcount", {"get0", "put0", "tryget0", "put0", "freeze0", "skip0", "w0", "r0"}},
-      {"rcu", {"rl0", "ru0", "sync0", "call0", "w0", "r0", "!0"}},
+      {"rcu", {"rl0", "ru0", "sync0", "call0", "w0", "r0", "!0"}, "ru0"},
       {"polling", {"poll0", "poll1", "w0", "w1", "i0", "r1", "c1"}},
       {"thread", {"jn1", "jn2", "r0", "w0", "i0", "c1", "r1"}},
-      {"fatal", {"r0", "i0", "i0", "!!0", "!0", "w1", "r1", "c1"}},
+      {"fatal", {"r0", "i0", "!!0", "!!0", "!0", "w1", "r1", "c1"}},
   };
   return kKinds;
 }

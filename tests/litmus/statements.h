@@ -23,6 +23,7 @@ LitmusProgram statements_program(const StatementTexts& texts);
 struct StatementKind {
   const char* name;
   std::vector<const char*> statements;
+  const char* closing = "";  // drops what may be held
 };
 std::span<const StatementKind> statement_kinds();
 
