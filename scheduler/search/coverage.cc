@@ -58,7 +58,7 @@ class Watched final : public Strategy {
 
 void Coverage::begin_run() {
   order_.clear();
-  new_handoffs_ = 0;
+  fresh_handoffs_.clear();
 }
 
 Coverage::Object& Coverage::object(std::uint32_t number) {
@@ -85,7 +85,8 @@ void Coverage::event(const Scheduler& scheduler, TaskId task, const Access& acce
   const std::uint64_t functions = std::uint64_t{before.function} << 32 | now.function;
   const std::uint64_t operations =
       static_cast<std::uint64_t>(before.op) << 8 | static_cast<std::uint64_t>(now.op);
-  if (insert_handoff(mixed(mixed(object.kind, functions), operations) | 1)) ++new_handoffs_;
+  const std::uint64_t handoff = mixed(mixed(object.kind, functions), operations) | 1;
+  if (insert_handoff(handoff)) fresh_handoffs_.push_back(handoff);
 }
 
 bool Coverage::insert_handoff(std::uint64_t handoff) {
@@ -130,9 +131,9 @@ std::uint64_t Coverage::count_class(const Hash128& order) {
 
 RunCoverage Coverage::end_run() {
   RunCoverage run;
-  run.new_handoffs = new_handoffs_;
+  run.new_handoffs = static_cast<std::uint32_t>(fresh_handoffs_.size());
   run.order = order_.total();
-  const std::uint64_t count = count_class(run.order);
+  const std::uint64_t count = counts_orders_ ? count_class(run.order) : 0;
   run.new_class = count == 1;
   if (count == 1) {
     ++classes_;

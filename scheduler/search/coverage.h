@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -31,6 +32,10 @@ struct RunCoverage {
 
 class Coverage {
  public:
+  // Without `counts_orders`, runs are hashed and no classes are kept: memory then is bounded by the
+  // number of handoffs.
+  explicit Coverage(bool counts_orders = true) : counts_orders_(counts_orders) {}
+
   void begin_run();
   // `task` performs `access` next. May be called inside a run.
   void event(const Scheduler& scheduler, TaskId task, const Access& access);
@@ -43,6 +48,10 @@ class Coverage {
   std::uint64_t handoffs() const { return handoff_runs_.size(); }
   // Handoffs first seen in the last `runs` runs.
   std::uint64_t handoffs_since(std::uint64_t runs) const;
+  // Those that the last run was the first to have. Valid until the next run begins.
+  std::span<const std::uint64_t> new_handoffs() const {
+    return {fresh_handoffs_.data(), fresh_handoffs_.size()};
+  }
   // Their numbers, sorted.
   std::vector<std::uint64_t> handoff_set() const;
 
@@ -74,11 +83,12 @@ class Coverage {
   bool insert_handoff(std::uint64_t handoff);
   std::uint64_t count_class(const Hash128& order);
 
+  const bool counts_orders_;
   ObjectKinds kinds_;
   OrderHash order_;
   std::vector<Object> objects_;  // by number
   std::uint64_t runs_ = 0;
-  std::uint32_t new_handoffs_ = 0;
+  std::vector<std::uint64_t> fresh_handoffs_;
   std::vector<std::uint64_t> handoff_table_;  // open addressing; 0 is a free place
   std::vector<std::uint64_t> handoff_runs_;   // the run that each was first seen in, ascending
   std::vector<Class> class_table_;            // open addressing
