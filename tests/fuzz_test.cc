@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/user_error.h"
 
 namespace interleaf {
@@ -22,6 +24,13 @@ std::string summary(const FuzzReport& report) {
   for (const auto& [signature, count] : report.ignored) {
     text += "; ignored " + signature + " x" + std::to_string(count);
   }
+  for (const auto& [name, runs] : report.statistics.strategies) {
+    text += "; " + name + " " + std::to_string(runs.runs) + "/" + std::to_string(runs.found) + "/" +
+            std::to_string(runs.orders.classes()) + "/" + std::to_string(runs.orders.seen_once()) +
+            "/" + std::to_string(runs.orders.last_new());
+  }
+  text += "; " + std::to_string(report.statistics.handoffs) + " handoffs to " +
+          std::to_string(report.statistics.handoff_last_new);
   return text;
 }
 
@@ -59,6 +68,117 @@ TEST(Fuzz, StopsAtTheLowestSeedThatFinds) {
   ASSERT_EQ(report.findings.size(), 1u);
   EXPECT_EQ(report.runs, report.findings.front().seed + 1);
   EXPECT_EQ(report.findings.front().count, 1u);
+}
+
+TEST(Fuzz, CountsNoRunBeyondTheFindingThatEndsIt) {
+  FuzzOptions options;
+  options.strategy = "random";
+  options.seed_last = 9999;
+  options.jobs = 4;
+  const FuzzReport stopped = fuzz(losing(), options, nullptr);
+  ASSERT_TRUE(stopped.stopped);
+  options.seed_last = stopped.runs - 1;
+  options.keep_going = true;
+  options.jobs = 1;
+  EXPECT_EQ(summary(stopped), summary(fuzz(losing(), options, nullptr)));
+  EXPECT_EQ(stopped.statistics.strategies.at("random").runs, stopped.runs);
+}
+
+TEST(Fuzz, APortfolioRepeatsARunFromItsSeedAlone) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.seed_first = 3'000;
+  options.seed_last = 3'099;
+  const FuzzReport all = fuzz(losing(), options, nullptr);
+  ASSERT_FALSE(all.findings.empty());
+  const FuzzFinding& found = all.findings.front();
+  options.seed_first = options.seed_last = found.seed;
+  const FuzzReport alone = fuzz(losing(), options, nullptr);
+  ASSERT_EQ(alone.findings.size(), 1u);
+  EXPECT_EQ(alone.findings.front().strategy, found.strategy);
+  EXPECT_EQ(alone.findings.front().run.result.digest, found.run.result.digest);
+  EXPECT_EQ(alone.findings.front().recording.strategy, "portfolio");
+}
+
+TEST(Fuzz, AttributesFindingsToTheStrategyThatMadeTheRun) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.minimize = false;
+  options.seed_last = 499;
+  const FuzzReport report = fuzz(losing(), options, nullptr);
+  std::uint64_t runs = 0, found = 0, counted = 0;
+  for (const auto& [name, of_strategy] : report.statistics.strategies) {
+    runs += of_strategy.runs;
+    found += of_strategy.found;
+    EXPECT_EQ(of_strategy.pct.has_value(), name == "pct");
+    EXPECT_EQ(of_strategy.orders.runs(), of_strategy.runs);
+  }
+  for (const FuzzFinding& finding : report.findings) {
+    std::uint64_t count = 0, lowest = ~std::uint64_t{0};
+    for (const auto& [name, hits] : finding.by_strategy) {
+      count += hits.count;
+      lowest = std::min(lowest, hits.seed);
+    }
+    EXPECT_EQ(count, finding.count);
+    EXPECT_EQ(lowest, finding.seed);
+    EXPECT_EQ(finding.by_strategy.at(finding.strategy).seed, finding.seed);
+    counted += count;
+  }
+  EXPECT_EQ(runs, 500u);
+  EXPECT_EQ(found, counted);
+}
+
+TEST(Fuzz, WatchingChangesNoRun) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.seed_last = 199;
+  const FuzzReport watched = fuzz(losing(), options, nullptr);
+  options.statistics = false;
+  const FuzzReport bare = fuzz(losing(), options, nullptr);
+  ASSERT_EQ(bare.findings.size(), watched.findings.size());
+  for (std::size_t i = 0; i < bare.findings.size(); ++i) {
+    EXPECT_EQ(bare.findings[i].count, watched.findings[i].count);
+    EXPECT_EQ(bare.findings[i].run.result.digest, watched.findings[i].run.result.digest);
+  }
+  EXPECT_EQ(bare.statistics.watched, 0u);
+  EXPECT_EQ(watched.statistics.watched, 200u);
+}
+
+TEST(Fuzz, ByTheClockMakesAllRunsUpToSomeSeed) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.minimize = false;
+  options.seed_first = 7;
+  options.seed_last = ~std::uint64_t{0};
+  options.seconds_max = 0.02;
+  options.jobs = 3;
+  const FuzzReport timed = fuzz(losing(), options, nullptr);
+  EXPECT_TRUE(timed.out_of_time);
+  ASSERT_GT(timed.runs, 0u);
+  options.seconds_max = 0;
+  options.seed_last = 7 + timed.runs - 1;
+  options.jobs = 1;
+  EXPECT_EQ(summary(fuzz(losing(), options, nullptr)), summary(timed));
+}
+
+TEST(Fuzz, RunsTheLastSeedThereIs) {
+  FuzzOptions options;
+  options.seed_last = ~std::uint64_t{0};
+  options.seed_first = options.seed_last - 99;
+  options.keep_going = true;
+  EXPECT_EQ(fuzz(losing(), options, nullptr).runs, 100u);
+}
+
+TEST(Fuzz, PctHasNoBoundWhereARunWasLongerThanItAssumed) {
+  PctRuns runs;
+  runs.decisions_max = 100;
+  runs.decisions_assumed_min = runs.decisions_assumed_max = 100;
+  EXPECT_TRUE(runs.bound_holds());
+  runs.decisions_max = 101;
+  EXPECT_FALSE(runs.bound_holds());
+  runs.decisions_max = 100;
+  runs.bent = 1;
+  EXPECT_FALSE(runs.bound_holds());
 }
 
 TEST(Fuzz, DoesNotCountWhatIsIgnored) {
