@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/fuzz.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -12,6 +14,7 @@
 #include "engine/user_error.h"
 #include "scheduler/check.h"
 #include "scheduler/search/minimize.h"
+#include "scheduler/strategies/learning.h"
 #include "scheduler/strategies/twice.h"
 
 namespace interleaf {
@@ -54,13 +57,20 @@ class Search {
     set_check_context(&Search::describe, &context);
     try {
       ScenarioWorld world(slot, configuration_);
-      const auto strategy = make_strategy(world, options_.strategy);
-      for (std::uint64_t first; take(first);) {
-        const std::uint64_t last = std::min(options_.seed_last, first + kChunk - 1);
-        for (std::uint64_t seed = first; seed <= last && !past_end(seed); ++seed) {
+      auto strategy = make_strategy(world, options_.strategy);
+      auto* learning = dynamic_cast<LearningStrategy*>(strategy.get());
+      const std::uint64_t chunk = learning == nullptr ? kChunk : learning->campaign_runs();
+      for (std::uint64_t first; take(first, chunk);) {
+        const std::uint64_t last = first + std::min(options_.seed_last - first, chunk - 1);
+        for (std::uint64_t seed = first; !past_end(seed); ++seed) {
+          if (learning != nullptr && (seed - first) % kChunk == kChunk - 1 && is_late(seed)) break;
           running = seed;
-          run(world, *strategy, seed);
+          run(world, *strategy, learning, seed);
+          if (seed == last) break;
         }
+        if (learning == nullptr) continue;
+        strategy = make_strategy(world, options_.strategy);
+        learning = dynamic_cast<LearningStrategy*>(strategy.get());
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -115,6 +125,7 @@ class Search {
   }
   double seconds() const { return seconds_since(start_); }
   bool out_of_time() const { return out_of_time_; }
+  bool exhausted() const { return exhausted_; }
   std::string nondeterminism() const { return nondeterminism_; }
 
  private:
@@ -128,18 +139,29 @@ class Search {
     const Configuration& configuration = *context->search->configuration_;
     return "interleaf fuzz " + configuration.scenario.name + " on " + configuration.kernel_text() +
            " (" + std::string(configuration.persona->name) + ") --strategy " +
-           context->search->options_.strategy + " --seeds " + std::to_string(*context->seed);
+           context->search->options_.strategy + " --seeds " +
+           seeds_of_run(context->search->options_, *context->seed);
   }
 
-  bool take(std::uint64_t& first) {
+  // Hands out the next `chunk` seeds. After the last possible seed `all_taken_` says that there are
+  // no more: next_ would wrap round.
+  bool take(std::uint64_t& first, std::uint64_t chunk) {
     const std::lock_guard lock(mutex_);
+    if (all_taken_ || next_ > stop_after_) return false;
     if (options_.seconds_max > 0 && seconds_since(start_) > options_.seconds_max) {
-      out_of_time_ = next_ <= options_.seed_last;
+      out_of_time_ = true;
       return false;
     }
-    if (next_ > options_.seed_last || next_ > stop_after_) return false;
     first = next_;
-    next_ += kChunk;
+    all_taken_ = options_.seed_last - next_ < chunk;
+    next_ += chunk;
+    return true;
+  }
+  // True if the time is up before `seed` was run.
+  bool is_late(std::uint64_t seed) {
+    if (options_.seconds_max <= 0 || seconds_since(start_) <= options_.seconds_max) return false;
+    const std::lock_guard lock(mutex_);
+    if (seed <= stop_after_) out_of_time_ = true;
     return true;
   }
 
@@ -147,7 +169,8 @@ class Search {
     return seed > stop_after_.load(std::memory_order_relaxed);
   }
 
-  void run(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
+  void run(ScenarioWorld& world, Strategy& strategy, LearningStrategy* learning,
+           std::uint64_t seed) {
     RunOptions run_options;
     run_options.seed = seed;
     run_options.steps_max = world.steps_max();
@@ -162,6 +185,7 @@ class Search {
       result = &world.world().run(strategy, run_options);
     }
     runs_.fetch_add(1, std::memory_order_relaxed);
+    if (learning != nullptr) learn(*learning, *result, seed);
     if (result->clean() && !difference) return;
     const std::string signature = signature_of(*result);
     const std::lock_guard lock(mutex_);
@@ -182,12 +206,23 @@ class Search {
     if (hit.counts && !options_.keep_going) stop_after_ = std::min(stop_after_.load(), seed);
   }
 
+  void learn(LearningStrategy& learning, const RunResult& result, std::uint64_t seed) {
+    learning.ended(result);
+    if (!learning.exhausted()) return;
+    const std::lock_guard lock(mutex_);
+    stop_after_ = std::min(stop_after_.load(), seed);
+    const auto* dfs = dynamic_cast<const DfsStrategy*>(&learning);
+    exhausted_ = dfs == nullptr || !dfs->cut();
+  }
+
   const std::shared_ptr<const Configuration>& configuration_;
   const FuzzOptions& options_;
   const Clock::time_point start_ = Clock::now();
   std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t next_;
+  bool all_taken_ = false;
+  bool exhausted_ = false;
   std::atomic<std::uint64_t> stop_after_ = ~std::uint64_t{0};
   std::atomic<std::uint64_t> runs_ = 0;
   unsigned finished_ = 0;
@@ -243,6 +278,12 @@ void look_at_window(ScenarioWorld& world, const FuzzOptions& options, FuzzReport
 
 }  // namespace
 
+std::string seeds_of_run(const FuzzOptions& options, std::uint64_t seed) {
+  const std::uint64_t campaign = campaign_runs(options.strategy);
+  const std::uint64_t from = seed - (seed - options.seed_first) % campaign;
+  return from == seed ? fmt::format("{:#x}", seed) : fmt::format("{:#x}..{:#x}", from, seed);
+}
+
 FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
                 const FuzzOptions& options,
                 const std::function<void(const FuzzProgress&)>& progress) {
@@ -258,6 +299,7 @@ FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
   report.seconds = search.seconds();
   report.runs = search.runs();
   report.out_of_time = search.out_of_time();
+  report.exhausted = search.exhausted();
   report.nondeterminism = search.nondeterminism();
   ScenarioWorld world(0, configuration);
   for (const Hit& hit : search.hits()) {

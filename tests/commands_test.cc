@@ -99,6 +99,12 @@ TEST_F(Commands, NameTheNearestOfWhatIsUnknown) {
   EXPECT_EQ(interleaf("run canary --set hpage_page=4").status, 129);
   EXPECT_EQ(interleaf("run canary --set hpage_pages").status, 129);
   EXPECT_EQ(interleaf("run canary --strategy rndom").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --strategy feedbak").err,
+            "interleaf: unknown strategy \"feedbak\": did you mean \"feedback\"?\n");
+  EXPECT_EQ(
+      interleaf("fuzz canary --strategy pct:x").err,
+      "interleaf: strategy \"pct:x\": \"x\" is not a number from 1 to 32: see `interleaf list "
+      "strategies`\n");
   EXPECT_EQ(interleaf("run canary --expect lost").status, 129);
   EXPECT_EQ(interleaf("list kernls").err,
             "interleaf: nothing called \"kernls\" to list: did you mean \"kernels\"?\n");

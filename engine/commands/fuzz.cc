@@ -45,6 +45,9 @@ void print_finding(const Configuration& configuration, const FuzzFinding& findin
 
 // What clean runs say, and no more: EXPLORATION's rule of three.
 std::string clean_statement(const FuzzReport& report) {
+  if (report.exhausted) {
+    return fmt::format("nothing found in all {} schedules: complete", report.runs);
+  }
   const double bound = 1 - std::pow(0.05, 1.0 / static_cast<double>(report.runs));
   return fmt::format(
       "nothing found in {} runs: what happens in {:.2g} of such schedules or more would have been\n"
@@ -99,7 +102,7 @@ int fuzz_main(Flags flags) {
     json["window_reached"] = report.window_reached;
     json["window_missed"] = report.window_missed;
     json["nondeterminism"] = report.nondeterminism;
-    json["complete"] = false;
+    json["complete"] = report.exhausted;
     json["bound"] = nullptr;
     print_json(json);
   } else {
@@ -134,8 +137,8 @@ int fuzz_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !report.findings.empty()) {
-    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {:#x}\n", flags.scenario.text(),
-               options.strategy, report.findings.front().seed);
+    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {}\n", flags.scenario.text(),
+               options.strategy, seeds_of_run(options, report.findings.front().seed));
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;
