@@ -76,7 +76,7 @@ class Maker {
 
 using Make = std::unique_ptr<Strategy> (*)(const Maker&);
 
-struct Row {
+struct Entry {
   NamedStrategy named;
   std::size_t parameters_max;
   Make make;
@@ -85,7 +85,7 @@ struct Row {
 constexpr std::uint32_t kDepthMax = 32;
 constexpr std::uint32_t kDecisionsMax = 1'000'000;
 
-constexpr Row kRows[] = {
+constexpr Entry kRows[] = {
     {{"random", "", "uniform over the runnable tasks at every choice", "", ""},
      0,
      [](const Maker&) { return make_random(); }},
@@ -103,7 +103,7 @@ constexpr Row kRows[] = {
     {{"pct", "[:DEPTH[:DECISIONS]]",
       "random priorities of tasks, changed at DEPTH - 1 random choices (1 to 5)",
       "Burckhardt et al.: A randomized scheduler with probabilistic guarantees, ASPLOS 2010",
-      "counts decisions, not steps: DECISIONS, 1000; a task that polls falls to the bottom"},
+      "k is DECISIONS, 1000; a task that polls falls to the bottom"},
      2,
      [](const Maker& m) {
        return make_pct(m.number(0, kDepthMax, kDrawnPerRun),
@@ -136,12 +136,11 @@ constexpr Row kRows[] = {
      [](const Maker& m) -> std::unique_ptr<Strategy> { return make_portfolio(m.trial()); }},
     {{"rff", "", "learns: steers reads to writes that they rarely saw",
       "Wolff et al.: Greybox fuzzing for concurrency testing, ASPLOS 2024",
-      "first pairs are predicted from one sequential run; learns for 4096 runs, then anew",
-      kCampaignRuns},
+      "first pairs are predicted from one run; learns for 4096 runs, then anew", kCampaignRuns},
      0,
      [](const Maker& m) -> std::unique_ptr<Strategy> { return make_rff(m.predicted()); }},
     {{"feedback", "", "learns: mutates the draws of pos runs that reached something new",
-      "Li et al.: Fray: An efficient general-purpose concurrency testing platform, OOPSLA 2025",
+      "Li et al.: Fray: An efficient general-purpose concurrency testing platform, 2025",
       "new are handoffs, and orders for a while; learns for 4096 runs, then anew", kCampaignRuns},
      0,
      [](const Maker&) -> std::unique_ptr<Strategy> { return make_feedback(); }},
@@ -158,7 +157,7 @@ constexpr Row kRows[] = {
 std::span<const NamedStrategy> named_strategies() {
   static const std::vector<NamedStrategy> all = [] {
     std::vector<NamedStrategy> named;
-    for (const Row& row : kRows) named.push_back(row.named);
+    for (const Entry& row : kRows) named.push_back(row.named);
     return named;
   }();
   return all;
@@ -166,7 +165,7 @@ std::span<const NamedStrategy> named_strategies() {
 
 std::uint64_t campaign_runs(std::string_view spec) {
   const std::string_view name = spec.substr(0, spec.find(':'));
-  for (const Row& row : kRows) {
+  for (const Entry& row : kRows) {
     if (row.named.name == name) return row.named.campaign_runs;
   }
   return 1;
@@ -175,7 +174,7 @@ std::uint64_t campaign_runs(std::string_view spec) {
 std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view spec) {
   const Maker maker(world, spec);
   std::vector<std::string> names;
-  for (const Row& row : kRows) {
+  for (const Entry& row : kRows) {
     if (row.named.name == maker.name()) {
       maker.expect_parameters(row.parameters_max);
       return row.make(maker);

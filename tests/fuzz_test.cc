@@ -125,6 +125,33 @@ TEST(Fuzz, SaysWhenTheWindowWasNeverReached) {
   EXPECT_EQ(report.window_missed, std::vector<std::string>{"collapse_file"});
 }
 
+// One task that does little, beside the machine's own.
+std::shared_ptr<const Configuration> small() {
+  return configure(parse_scenario("title: small\nkernel: 6.12.95\npersona: ext4\n"
+                                  "files:\n  f: {size: 4K}\n"
+                                  "tasks:\n  one:\n    - fd = open(\"f\", O_RDONLY)\n"
+                                  "expect: {verdict: clean}\n",
+                                  "small"),
+                   {});
+}
+
+TEST(Fuzz, DepthFirstSaysWhenThereIsNoOtherSchedule) {
+  FuzzOptions options;
+  options.strategy = "dfs";
+  options.seed_first = 5;
+  options.seed_last = ~std::uint64_t{0};
+  options.jobs = 3;
+  const FuzzReport all = fuzz(small(), options, nullptr);
+  EXPECT_TRUE(all.exhausted);
+  EXPECT_GT(all.runs, 1u);
+  options.seed_last = 5 + all.runs - 2;
+  const FuzzReport less = fuzz(small(), options, nullptr);
+  EXPECT_FALSE(less.exhausted);
+  EXPECT_EQ(less.runs, all.runs - 1);
+  options.seed_last += 1;
+  EXPECT_TRUE(fuzz(small(), options, nullptr).exhausted);
+}
+
 TEST(Fuzz, RefusesAnUnknownStrategy) {
   FuzzOptions options;
   for (const char* name :

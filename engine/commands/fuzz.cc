@@ -44,9 +44,15 @@ void print_finding(const Configuration& configuration, const FuzzFinding& findin
 }
 
 // What clean runs say, and no more: EXPLORATION's rule of three.
-std::string clean_statement(const FuzzReport& report) {
+std::string clean_statement(const FuzzReport& report, const FuzzOptions& options) {
   if (report.exhausted) {
     return fmt::format("nothing found in all {} schedules: complete", report.runs);
+  }
+  if (campaign_runs(options.strategy) > 1) {
+    return fmt::format(
+        "nothing found in {} runs; they depend on each other, so nothing follows for other "
+        "schedules",
+        report.runs);
   }
   const double bound = 1 - std::pow(0.05, 1.0 / static_cast<double>(report.runs));
   return fmt::format(
@@ -118,7 +124,7 @@ int fuzz_main(Flags flags) {
       fmt::print("known, does not count: {} of {} runs\n{}", count, report.runs,
                  wrapped_signature(signature));
     }
-    if (report.findings.empty()) fmt::print("{}\n", clean_statement(report));
+    if (report.findings.empty()) fmt::print("{}\n", clean_statement(report, options));
     if (!report.window_reached && report.findings.empty()) {
       std::string missed;
       for (const std::string& window : report.window_missed) missed += " " + window;

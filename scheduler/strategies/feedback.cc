@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Feedback over the choice stream, as "fest" of Fray: Li, Chen, Padhye et al.: "Fray: An efficient
+// Feedback over the choice stream, as "fest" of Fray: Li et al.: "Fray: An efficient
 // general-purpose concurrency testing platform for the JVM", OOPSLA 2025. Runs are POS whose draws
 // come from a stream of words. Streams whose run reached something new are kept and mutated: 1 to 5
 // positions are replaced, inserted, deleted or copied from another stream. Where a stream ends,

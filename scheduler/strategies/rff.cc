@@ -8,17 +8,14 @@
 //
 // Deviations: the first pool of pairs is predicted from one sequential run; the paper begins with
 // what a run showed. Only pairs of two tasks count. Locks are objects that are read and written.
-// Of three pairs drawn the least seen is taken. "Swap" replaces an obligation. Energy is in
-// integers and capped. Obligations lapse for the rest of a run once they bent kBendsMax choices: a
-// task that polls may wait for what they hold back. What is learnt belongs to a campaign
-// (learning.h).
+// A run has one to three mutations; of three pairs drawn the least seen is taken. "Swap" replaces
+// an obligation. Energy is in integers and capped. Obligations lapse for the rest of a run once
+// they bent kBendsMax choices: a task that polls may wait for what they hold back. What is learnt
+// belongs to a campaign (learning.h).
 #include <algorithm>
-#include <array>
 #include <unordered_map>
-#include <utility>
 
 #include "scheduler/prng.h"
-#include "scheduler/search/order_hash.h"
 #include "scheduler/strategies/learning.h"
 #include "scheduler/strategies/obligation.h"
 #include "scheduler/strategies/pos_priorities.h"

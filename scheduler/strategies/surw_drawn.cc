@@ -3,7 +3,6 @@
 // share, or of all objects of one kind. The paper leaves open what is interesting; drawing it anew
 // for every run is what "selective" comes to where nobody says.
 #include <algorithm>
-#include <utility>
 
 #include "scheduler/prng.h"
 #include "scheduler/strategies/trial.h"
