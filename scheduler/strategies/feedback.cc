@@ -5,10 +5,10 @@
 // positions are replaced, inserted, deleted or copied from another stream. Where a stream ends,
 // fresh draws follow.
 //
-// Deviations: new is a handoff (Coverage), or an order. The last kHandoffs streams with a new handoff
-// are kept; of those with a new order alone, which nearly every run of a big program is, the last
-// kRecent, and one run in four goes to them. One run in eight has a fresh stream. A draw is 32 bits;
-// equal ones go by task id. What is learnt belongs to a campaign (learning.h).
+// Deviations: new is a handoff (Coverage), or an order. The last kHandoffs streams with a new
+// handoff are kept; of those with a new order alone, which nearly every run of a big program is,
+// the last kRecent, and one run in four goes to them. One run in eight has a fresh stream. A draw
+// is 32 bits; equal ones go by task id. What is learnt belongs to a campaign (learning.h).
 #include <algorithm>
 
 #include "scheduler/prng.h"
