@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/fuzz.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -13,6 +15,7 @@
 #include "scheduler/check.h"
 #include "scheduler/search/coverage.h"
 #include "scheduler/search/minimize.h"
+#include "scheduler/strategies/learning.h"
 #include "scheduler/strategies/twice.h"
 
 namespace interleaf {
@@ -61,7 +64,13 @@ struct Run {
   std::unique_ptr<Unclean> unclean;
 };
 
-// Seeds that one thread runs one after the other. Fewer runs than seeds: it was stopped.
+// Both included.
+struct Seeds {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+};
+
+// Seeds that one thread has run one after the other. Fewer runs than seeds: it was stopped.
 struct Chunk {
   std::uint64_t first = 0;
   std::uint64_t last = 0;
@@ -83,15 +92,11 @@ class Search {
     set_check_context(&Search::describe, &context);
     try {
       ScenarioWorld world(slot, configuration_);
-      const auto strategy = make_strategy(world, options_.strategy);
-      Worker worker(world, *strategy);
-      for (Chunk chunk; take(chunk);) {
-        chunk.runs.reserve(chunk.last - chunk.first + 1);
-        for (running = chunk.first; !past_end(running); ++running) {
-          chunk.runs.push_back(run(worker, running));
-          if (running == chunk.last) break;
-        }
-        give(std::move(chunk));
+      Worker worker(world, options_.strategy);
+      const std::uint64_t campaign = worker.campaign_runs();
+      for (Seeds seeds; take(seeds, campaign);) {
+        if (worker.learning != nullptr) worker.renew();
+        work_off(worker, seeds, running);
       }
     } catch (...) {
       const std::lock_guard lock(mutex_);
@@ -112,7 +117,8 @@ class Search {
       if (!progress) continue;
       FuzzProgress now;
       now.runs = counted_;
-      now.runs_wanted = options_.seed_last - options_.seed_first + 1;
+      const bool open = options_.seed_last == kNever;
+      now.runs_wanted = open ? 0 : options_.seed_last - options_.seed_first + 1;
       for (const auto& [signature, hit] : hits_) {
         if (hit.counts) now.findings += hit.count;
       }
@@ -130,8 +136,11 @@ class Search {
     if (failure_) std::rethrow_exception(failure_);
     report.seconds = seconds_since(start_);
     report.runs = counted_;
-    report.stopped = stop_after_ != kNever;
-    report.out_of_time = out_of_time_ && !report.stopped;
+    report.stopped =
+        !options_.keep_going && std::any_of(hits_.begin(), hits_.end(),
+                                            [](const auto& entry) { return entry.second.counts; });
+    report.exhausted = exhausted_ && !report.stopped;
+    report.out_of_time = out_of_time_ && !report.stopped && !report.exhausted;
     report.nondeterminism = nondeterminism_;
     report.statistics = std::move(statistics_);
     std::vector<Hit> result;
@@ -154,21 +163,63 @@ class Search {
     const Configuration& configuration = *context->search->configuration_;
     return "interleaf fuzz " + configuration.scenario.name + " on " + configuration.kernel_text() +
            " (" + std::string(configuration.persona->name) + ") --strategy " +
-           context->search->options_.strategy + " --seeds " + std::to_string(*context->seed);
+           context->search->options_.strategy + " --seeds " +
+           seeds_of_run(context->search->options_, *context->seed);
   }
 
   struct Worker {
-    Worker(ScenarioWorld& its_world, Strategy& its_strategy)
-        : world(its_world), strategy(its_strategy) {}
+    Worker(ScenarioWorld& its_world, const std::string& strategy_name)
+        : world(its_world), name(strategy_name) {
+      renew();
+    }
+    // A strategy that has learnt nothing yet.
+    void renew() {
+      strategy = make_strategy(world, name);
+      learning = dynamic_cast<LearningStrategy*>(strategy.get());
+      watched = watch(*strategy, coverage);
+    }
+    // Seeds that one strategy has to run one after the other.
+    std::uint64_t campaign_runs() const {
+      return learning == nullptr ? kChunk : learning->campaign_runs();
+    }
 
     ScenarioWorld& world;
-    Strategy& strategy;
+    const std::string& name;
     Coverage coverage{false};
-    std::unique_ptr<Strategy> watched = watch(strategy, coverage);
-    std::set<std::string> signatures;  // that it has given with a schedule
+    std::unique_ptr<Strategy> strategy;
+    LearningStrategy* learning = nullptr;  // the same; null if it does not learn
+    std::unique_ptr<Strategy> watched;     // the same, watched
+    std::set<std::string> signatures;      // that it has given with a schedule
   };
 
-  bool take(Chunk& chunk) {
+  // Seeds handed out, 64 at a time given back.
+  void work_off(Worker& worker, const Seeds& seeds, std::uint64_t& running) {
+    for (std::uint64_t first = seeds.first;;) {
+      Chunk chunk;
+      chunk.first = first;
+      chunk.last = first + std::min(kChunk - 1, seeds.last - first);
+      const std::uint64_t last = chunk.last;
+      chunk.runs.reserve(kChunk);
+      for (running = first; !past_end(running); ++running) {
+        chunk.runs.push_back(run(worker, running));
+        if (running == last) break;
+      }
+      give(std::move(chunk));
+      if (last == seeds.last || past_end(last + 1) || is_late()) return;
+      first = last + 1;
+    }
+  }
+
+  // True if the time is up.
+  bool is_late() {
+    if (options_.seconds_max <= 0 || seconds_since(start_) <= options_.seconds_max) return false;
+    const std::lock_guard lock(mutex_);
+    out_of_time_ = true;
+    return true;
+  }
+
+  // Hands out the next `count` seeds; false if there are none or no time is left.
+  bool take(Seeds& seeds, std::uint64_t count) {
     const std::lock_guard lock(mutex_);
     if (ended_ || next_ > stop_after_) return false;
     // The first seeds are run in any case.
@@ -177,11 +228,10 @@ class Search {
       out_of_time_ = true;
       return false;
     }
-    chunk = {};
-    chunk.first = next_;
-    chunk.last = next_ + std::min(kChunk - 1, options_.seed_last - next_);
-    ended_ = chunk.last == options_.seed_last;
-    if (!ended_) next_ = chunk.last + 1;
+    seeds.first = next_;
+    seeds.last = next_ + std::min(count - 1, options_.seed_last - next_);
+    ended_ = seeds.last == options_.seed_last;
+    if (!ended_) next_ = seeds.last + 1;
     return true;
   }
 
@@ -200,7 +250,7 @@ class Search {
     run_options.seed = seed;
     run_options.steps_max = worker.world.steps_max();
     const bool watched = watches(seed);
-    Strategy& strategy = watched ? *worker.watched : worker.strategy;
+    Strategy& strategy = watched ? *worker.watched : *worker.strategy;
     Run run;
     const RunResult* result = nullptr;
     TwiceResult twice;
@@ -211,7 +261,8 @@ class Search {
     } else {
       result = &worker.world.world().run(strategy, run_options);
     }
-    run.note = note_of(worker.strategy, options_.strategy);
+    if (worker.learning != nullptr) learn(*worker.learning, *result, seed);
+    run.note = note_of(*worker.strategy, options_.strategy);
     if (watched) {
       run.note.order = worker.coverage.end_run().order;
       const auto fresh = worker.coverage.new_handoffs();
@@ -272,6 +323,15 @@ class Search {
     if (++of_strategy.count == 1) of_strategy.seed = seed;
   }
 
+  void learn(LearningStrategy& learning, const RunResult& result, std::uint64_t seed) {
+    learning.ended(result);
+    if (!learning.exhausted()) return;
+    const std::lock_guard lock(mutex_);
+    stop_after_ = std::min(stop_after_.load(), seed);
+    const auto* dfs = dynamic_cast<const DfsStrategy*>(&learning);
+    exhausted_ = dfs == nullptr || !dfs->cut();
+  }
+
   const std::shared_ptr<const Configuration>& configuration_;
   const FuzzOptions& options_;
   const Clock::time_point start_ = Clock::now();
@@ -279,6 +339,7 @@ class Search {
   std::condition_variable changed_;
   std::uint64_t next_;  // the seed to hand out
   bool ended_ = false;  // none is left
+  bool exhausted_ = false;
   std::atomic<std::uint64_t> stop_after_ = kNever;
   unsigned finished_ = 0;
   bool out_of_time_ = false;
@@ -338,6 +399,12 @@ void look_at_window(ScenarioWorld& world, const FuzzOptions& options, FuzzReport
 }
 
 }  // namespace
+
+std::string seeds_of_run(const FuzzOptions& options, std::uint64_t seed) {
+  const std::uint64_t campaign = campaign_runs(options.strategy);
+  const std::uint64_t from = seed - (seed - options.seed_first) % campaign;
+  return from == seed ? fmt::format("{:#x}", seed) : fmt::format("{:#x}..{:#x}", from, seed);
+}
 
 FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
                 const FuzzOptions& options,

@@ -73,7 +73,12 @@ struct FuzzReport {
   std::vector<std::string> window_missed;
   std::string nondeterminism;  // what --twice found; empty: nothing
   bool out_of_time = false;
+  bool exhausted = false;  // there is no other schedule (LearningStrategy::exhausted)
 };
+
+// The seeds, as an argument of --seeds, that bring back the run of `seed`: that one alone, or for a
+// strategy that learns all from where its campaign began.
+std::string seeds_of_run(const FuzzOptions& options, std::uint64_t seed);
 
 // `progress` is called about twice a second from the calling thread; may be empty.
 FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,

@@ -3,13 +3,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <tuple>
 
-#include "engine/user_error.h"
 #include "engine/version.h"
-#include "scheduler/strategies/trial.h"
+#include "scheduler/strategies/learning.h"
 
 namespace interleaf {
 namespace {
@@ -25,40 +23,11 @@ class AccessCounts {
   std::map<std::tuple<TaskId, const Function*, Op>, std::uint64_t> counts_;
 };
 
-// How much longer than the trial, in decisions, a run may be for the bound of PCT to hold: where
-// tasks take turns, more of them can go on at a time. Measured: up to 2.7 in the scenarios.
-constexpr std::uint32_t kDecisionsPerTrial = 3;
-
-Trial trial_of(ScenarioWorld& world) {
-  RunOptions options;
-  options.steps_max = world.steps_max();
-  Trial trial = run_trial(world.world(), options);
-  trial.decisions = kDecisionsPerTrial * std::max<std::uint32_t>(trial.decisions, 1);
-  return trial;
-}
-
 std::string function_name(const TraceEvent& event) {
   return event.function == nullptr ? "-" : event.function->name;
 }
 
 }  // namespace
-
-std::span<const std::pair<std::string_view, std::string_view>> trial_strategies() {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"urw", "random, weighted by what each task still has to do"},
-      {"portfolio", "pos, surw on a random object, pct, urw or random: the seed decides"},
-  };
-  return kNames;
-}
-
-std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name) {
-  if (name == "pct") return make_pct(kDrawnPerRun, trial_of(world).decisions);
-  if (const StrategyInfo* info = find_strategy(name)) return info->make();
-  if (name == "urw") return make_urw(trial_of(world).events);
-  if (name == "portfolio") return make_portfolio(trial_of(world));
-  throw UserError("unknown strategy \"" + std::string(name) + "\"", "",
-                  "see `interleaf list strategies`");
-}
 
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   TracedRun run;
@@ -68,6 +37,7 @@ TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t see
   options.steps_max = world.steps_max();
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
+  if (auto* learning = dynamic_cast<LearningStrategy*>(&strategy)) learning->ended(run.result);
   return run;
 }
 

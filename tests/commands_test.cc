@@ -99,6 +99,12 @@ TEST_F(Commands, NameTheNearestOfWhatIsUnknown) {
   EXPECT_EQ(interleaf("run canary --set hpage_page=4").status, 129);
   EXPECT_EQ(interleaf("run canary --set hpage_pages").status, 129);
   EXPECT_EQ(interleaf("run canary --strategy rndom").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --strategy feedbak").err,
+            "interleaf: unknown strategy \"feedbak\": did you mean \"feedback\"?\n");
+  EXPECT_EQ(
+      interleaf("fuzz canary --strategy pct:x").err,
+      "interleaf: strategy \"pct:x\": \"x\" is not a number from 1 to 32: see `interleaf list "
+      "strategies`\n");
   EXPECT_EQ(interleaf("run canary --expect lost").status, 129);
   EXPECT_EQ(interleaf("list kernls").err,
             "interleaf: nothing called \"kernls\" to list: did you mean \"kernels\"?\n");
@@ -188,6 +194,10 @@ TEST_F(Commands, FuzzSaysOfCleanRunsOnlyWhatHolds) {
   const Output bare = interleaf("fuzz control --seeds 0..99 --no-statistics");
   EXPECT_FALSE(says(bare, "orders")) << bare.out;
   EXPECT_FALSE(says(bare, "handoffs"));
+  const Output learnt = interleaf("fuzz control --seeds 0..99 --strategy feedback");
+  EXPECT_TRUE(says(learnt, "depend on each other")) << learnt.out;
+  EXPECT_FALSE(says(learnt, "95 %")) << learnt.out;
+  EXPECT_FALSE(says(learnt, "next new"));
   const Output lost = interleaf("fuzz thp-write-open --strategy pct");
   EXPECT_EQ(lost.status, 1);
   EXPECT_FALSE(says(lost, if_exists)) << lost.out;

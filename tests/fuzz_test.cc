@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/user_error.h"
+#include "scheduler/strategies/learning.h"
 
 namespace interleaf {
 namespace {
@@ -49,7 +50,7 @@ TEST(Fuzz, FindsTheSameWhateverTheNumberOfJobs) {
 }
 
 TEST(Fuzz, EveryStrategyGivesTheSameWhateverTheNumberOfJobs) {
-  for (const char* strategy : {"pct", "pos", "delay", "urw", "portfolio"}) {
+  for (const char* strategy : {"pct", "pos", "delay", "urw", "surw", "surw:kind", "portfolio"}) {
     FuzzOptions options;
     options.strategy = strategy;
     options.keep_going = true;
@@ -58,6 +59,32 @@ TEST(Fuzz, EveryStrategyGivesTheSameWhateverTheNumberOfJobs) {
     options.jobs = 3;
     EXPECT_EQ(summary(fuzz(losing(), options, nullptr)), one) << strategy;
   }
+}
+
+TEST(Fuzz, CampaignsOfWhatLearnsGiveTheSameWhateverTheNumberOfJobs) {
+  for (const char* strategy : {"rff", "feedback"}) {
+    FuzzOptions options;
+    options.strategy = strategy;
+    options.keep_going = true;
+    options.minimize = false;
+    options.seed_first = 7;
+    options.seed_last = 7 + kCampaignRuns + 200;
+    const std::string one = summary(fuzz(losing(), options, nullptr));
+    options.jobs = 2;
+    EXPECT_EQ(summary(fuzz(losing(), options, nullptr)), one) << strategy;
+  }
+}
+
+TEST(Fuzz, NamesTheSeedsThatBringARunBack) {
+  FuzzOptions options;
+  options.seed_first = 100;
+  EXPECT_EQ(seeds_of_run(options, 130), "0x82");
+  options.strategy = "rff";
+  EXPECT_EQ(seeds_of_run(options, 100), "0x64");
+  EXPECT_EQ(seeds_of_run(options, 130), "0x64..0x82");
+  EXPECT_EQ(seeds_of_run(options, 100 + kCampaignRuns + 1), "0x1064..0x1065");
+  options.strategy = "dfs";
+  EXPECT_EQ(seeds_of_run(options, 100'000), "0x64..0x186a0");
 }
 
 TEST(Fuzz, StopsAtTheLowestSeedThatFinds) {
@@ -218,10 +245,56 @@ TEST(Fuzz, SaysWhenTheWindowWasNeverReached) {
   EXPECT_EQ(report.window_missed, std::vector<std::string>{"collapse_file"});
 }
 
+// One task that does little, beside the machine's own.
+std::shared_ptr<const Configuration> small() {
+  return configure(parse_scenario("title: small\nkernel: 6.12.95\npersona: ext4\n"
+                                  "files:\n  f: {size: 4K}\n"
+                                  "tasks:\n  one:\n    - fd = open(\"f\", O_RDONLY)\n"
+                                  "expect: {verdict: clean}\n",
+                                  "small"),
+                   {});
+}
+
+TEST(Fuzz, DepthFirstSaysWhenThereIsNoOtherSchedule) {
+  FuzzOptions options;
+  options.strategy = "dfs";
+  options.seed_first = 5;
+  options.seed_last = ~std::uint64_t{0};
+  options.jobs = 3;
+  const FuzzReport all = fuzz(small(), options, nullptr);
+  EXPECT_TRUE(all.exhausted);
+  EXPECT_GT(all.runs, 1u);
+  options.seed_last = 5 + all.runs - 2;
+  const FuzzReport less = fuzz(small(), options, nullptr);
+  EXPECT_FALSE(less.exhausted);
+  EXPECT_EQ(less.runs, all.runs - 1);
+  options.seed_last += 1;
+  EXPECT_TRUE(fuzz(small(), options, nullptr).exhausted);
+}
+
 TEST(Fuzz, RefusesAnUnknownStrategy) {
   FuzzOptions options;
-  options.strategy = "rndom";
-  EXPECT_THROW(fuzz(losing(), options, nullptr), UserError);
+  for (const char* name :
+       {"rndom", "", "random:1", "pct:0", "pct:33", "pct:x", "pct:3:", "pct:3:4:5", "delay:-1",
+        "surw:folio", "surw:kind:2", "pct:3:1000001", "pct:99999999999"}) {
+    options.strategy = name;
+    EXPECT_THROW(fuzz(losing(), options, nullptr), UserError) << name;
+  }
+}
+
+TEST(Fuzz, TakesParametersOfStrategies) {
+  FuzzOptions options;
+  options.keep_going = true;
+  options.minimize = false;
+  options.seed_last = 299;
+  const auto with = [&](const char* strategy) {
+    options.strategy = strategy;
+    return summary(fuzz(losing(), options, nullptr));
+  };
+  EXPECT_EQ(with("pct:3"), with("pct:3:1000"));
+  EXPECT_NE(with("pct:3"), with("pct:3:50"));
+  EXPECT_NE(with("delay:1"), with("delay:5"));
+  EXPECT_NE(with("surw"), with("surw:kind"));
 }
 
 }  // namespace

@@ -32,9 +32,10 @@ struct Flags {
 };
 
 void show_progress(const FuzzProgress& now) {
-  fmt::print(stderr, "\r{} of {} runs, {:.0f} runs/s, {} findings, {} signatures ", now.runs,
-             now.runs_wanted, static_cast<double>(now.runs) / std::max(now.seconds, 1e-9),
-             now.findings, now.signatures);
+  const std::string wanted = now.runs_wanted == 0 ? "" : fmt::format(" of {}", now.runs_wanted);
+  fmt::print(stderr, "\r{}{} runs, {:.0f} runs/s, {} findings, {} signatures ", now.runs, wanted,
+             static_cast<double>(now.runs) / std::max(now.seconds, 1e-9), now.findings,
+             now.signatures);
   std::fflush(stderr);
 }
 
@@ -105,8 +106,8 @@ int fuzz_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !report.findings.empty()) {
-    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {:#x}\n", flags.scenario.text(),
-               options.strategy, report.findings.front().seed);
+    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {}\n", flags.scenario.text(),
+               options.strategy, seeds_of_run(options, report.findings.front().seed));
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;

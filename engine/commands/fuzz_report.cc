@@ -3,7 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+
+#include "engine/strategies.h"
 
 namespace interleaf {
 namespace {
@@ -68,9 +71,13 @@ std::string runs_text(std::uint64_t count) {
 
 // ---- what may be said ----
 
-// The number of runs was not decided by what they found, and they were drawn alike.
+// Runs are drawn alike and learn nothing from each other.
+bool independent(const FuzzOptions& options) {
+  return draws_from_seed(options.strategy) && campaign_runs(options.strategy) == 1;
+}
+// And the number of runs was not decided by what they found.
 bool is_sample(const FuzzOptions& options, const FuzzReport& report) {
-  return !report.stopped && report.runs > 0 && draws_from_seed(options.strategy);
+  return !report.stopped && report.runs > 0 && independent(options);
 }
 
 // Whether the second half of the watched runs had no handoff that the first did not have, and what
@@ -88,7 +95,7 @@ std::string finding_text(const FuzzOptions& options, const FuzzReport& report,
   std::string text =
       fmt::format("{}: {} of {}, first by seed {:#x} ({})", verdict_of(finding.run.result),
                   grouped(finding.count), runs_text(report.runs), finding.seed, finding.strategy);
-  if (report.stopped && draws_from_seed(options.strategy)) {
+  if (report.stopped && independent(options)) {
     text += "; fails in " +
             frequency_text(1 / static_cast<double>(report.runs), first_hit_interval(report.runs));
   }
@@ -161,13 +168,16 @@ std::string handoffs_text(const FuzzOptions& options, const FuzzReport& report) 
 std::string pct_void(const PctRuns& pct) {
   if (pct.bent != 0) return fmt::format("a task polled in {} runs", grouped(pct.bent));
   if (pct.bound_holds()) return "";
-  return fmt::format("a run had {} decisions, changes were spread over {}",
-                     grouped(pct.decisions_max), grouped(pct.decisions_assumed_min));
+  return fmt::format(
+      "a run had {} decisions, changes were spread over {} (see pct:DEPTH:DECISIONS)",
+      grouped(pct.decisions_max), grouped(pct.decisions_assumed_min));
 }
 
 std::string pct_text(const FuzzReport& report) {
-  const auto pct = report.statistics.strategies.find(std::string_view("pct"));
-  if (pct == report.statistics.strategies.end() || !pct->second.pct) return "";
+  const auto pct =
+      std::find_if(report.statistics.strategies.begin(), report.statistics.strategies.end(),
+                   [](const auto& entry) { return entry.second.pct.has_value(); });
+  if (pct == report.statistics.strategies.end()) return "";
   const PctRuns& runs = *pct->second.pct;
   if (!runs.bound_holds()) return "pct: no bound by depth: " + pct_void(runs) + "\n";
   std::vector<std::string> items;
@@ -188,6 +198,13 @@ std::string pct_text(const FuzzReport& report) {
 
 std::string clean_text(const FuzzOptions& options, const FuzzReport& report) {
   if (report.runs == 0) return "";
+  if (report.exhausted) {
+    return "nothing found in all " + grouped(report.runs) + " schedules: complete\n";
+  }
+  if (campaign_runs(options.strategy) > 1) {
+    return "nothing found; runs of " + options.strategy +
+           " depend on each other: nothing follows for other schedules\n";
+  }
   if (!draws_from_seed(options.strategy)) {
     return "nothing found; " + options.strategy + " makes the same run of every seed\n";
   }
@@ -262,7 +279,7 @@ Json finding_json(const FuzzOptions& options, const FuzzReport& report,
   object["probability"] = nullptr;
   if (is_sample(options, report)) {
     object["probability"] = json_of(wilson_interval(finding.count, report.runs));
-  } else if (report.stopped && draws_from_seed(options.strategy)) {
+  } else if (report.stopped && independent(options)) {
     object["probability"] = json_of(first_hit_interval(report.runs));
   }
   object["strategies"] = Json::array();
@@ -334,7 +351,7 @@ Json fuzz_json(const FuzzOptions& options, const FuzzReport& report,
   json["window_reached"] = report.window_reached;
   json["window_missed"] = report.window_missed;
   json["nondeterminism"] = report.nondeterminism;
-  json["complete"] = false;
+  json["complete"] = report.exhausted;
   json["bound"] = nullptr;
   return json;
 }

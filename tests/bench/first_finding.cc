@@ -10,6 +10,7 @@
 
 #include "engine/expectation.h"
 #include "engine/run.h"
+#include "engine/strategies.h"
 
 namespace interleaf {
 namespace {
@@ -52,12 +53,14 @@ std::string median(ScenarioWorld& world, const std::string& name) {
   return std::to_string(runs[kSearches / 2]);
 }
 
+// Those whose runs a seed alone decides.
 std::vector<std::string> sampling_strategies() {
   std::vector<std::string> names;
-  for (const StrategyInfo& info : strategies()) {
-    if (info.name != "keep-running" && info.name != "round-robin") names.emplace_back(info.name);
+  for (const NamedStrategy& info : named_strategies()) {
+    if (info.campaign_runs > 1 || info.name == "keep-running" || info.name == "round-robin")
+      continue;
+    names.emplace_back(info.name);
   }
-  for (const auto& [name, summary] : trial_strategies()) names.emplace_back(name);
   return names;
 }
 
