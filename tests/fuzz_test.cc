@@ -26,9 +26,9 @@ std::string summary(const FuzzReport& report) {
     text += "; ignored " + signature + " x" + std::to_string(count);
   }
   for (const auto& [name, runs] : report.statistics.strategies) {
-    text += "; " + name + " " + std::to_string(runs.runs) + "/" + std::to_string(runs.found) + "/" +
-            std::to_string(runs.orders.classes()) + "/" + std::to_string(runs.orders.seen_once()) +
-            "/" + std::to_string(runs.orders.last_new());
+    text += "; " + name.substr(0, name.find(':')) + " " + std::to_string(runs.runs) + "/" +
+            std::to_string(runs.found) + "/" + std::to_string(runs.orders.classes()) + "/" +
+            std::to_string(runs.orders.seen_once()) + "/" + std::to_string(runs.orders.last_new());
   }
   text += "; " + std::to_string(report.statistics.handoffs) + " handoffs to " +
           std::to_string(report.statistics.handoff_last_new);
