@@ -64,6 +64,8 @@ class Arena {
 
   // The block that `address` lies in, or null. Walks all blocks: for reports.
   const Block* find(const void* address) const;
+  // The block behind `block`, freed ones too; the first one after null. Null at the end.
+  const Block* next_block(const Block* block) const;
 
   std::uintptr_t base() const { return base_; }
   // Bytes in use below the mark, the size of a copy.

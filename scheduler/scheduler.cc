@@ -93,7 +93,7 @@ void Scheduler::relax(Where where) {
   }
   decide();
   perform();
-  if (sees_steps_ && !epilogue_) {
+  if (sees_also_ && !epilogue_) {
     for (const std::uint32_t object : polled.objects) tell_also(Op::kRead, object);
   }
   polled.objects.clear();
@@ -182,7 +182,7 @@ TaskId Scheduler::only_choice() {
   if (runnable_ == 0) end_run(judge_hang());
   if (epilogue_) return keep_running(*this, runnable_);
   const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
-  if (sees_steps_) strategy_->forced(*this, only);
+  if (sees_forced_) strategy_->forced(*this, only);
   return only;
 }
 

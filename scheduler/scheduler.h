@@ -96,17 +96,17 @@ class Scheduler {
   void also(Op op, ObjectNumber& object, const void* address, Where where = Where::current()) {
     if (object.value - 1 >= kPoisoned - 1) [[unlikely]]
       number(object, address, where);
-    if (sees_steps_ && !epilogue_) [[unlikely]]
+    if (sees_also_ && !epilogue_) [[unlikely]]
       tell_also(op, object.value);
   }
   // Memory is about to be freed or poisoned: the step under way destroys every object in it.
   void freed(const void* begin, std::size_t bytes) {
-    if (sees_steps_ && !epilogue_) [[unlikely]]
+    if (sees_also_ && !epilogue_) [[unlikely]]
       tell_freed(begin, bytes);
   }
   // Arena::free() within a run: tells who watches first.
   Arena::FreeResult free(void* data) {
-    if (sees_steps_ && arena_->is_live_block(data)) freed(data, Arena::size_of(data));
+    if (sees_also_ && arena_->is_live_block(data)) freed(data, Arena::size_of(data));
     return arena_->free(data);
   }
 
@@ -303,7 +303,8 @@ class Scheduler {
   TaskId current_ = kNoTask;  // set_current() sets it
   bool priming_ = false;
   bool epilogue_ = false;
-  bool sees_steps_ = false;       // the strategy is told forced steps and what steps do besides
+  bool sees_forced_ = false;
+  bool sees_also_ = false;
   bool died_ = false;             // a task had a fatal finding: what it holds stays held
   bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
   RunEnd end_ = RunEnd::kFinished;

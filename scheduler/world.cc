@@ -122,7 +122,8 @@ const RunResult& World::go(Strategy& strategy) {
   Scheduler& s = *scheduler_;
   s.strategy_ = &strategy;
   s.attach_schedule();
-  s.sees_steps_ = strategy.sees_forced();
+  s.sees_forced_ = strategy.sees_forced();
+  s.sees_also_ = strategy.sees_also();
   s.end_ = RunEnd::kFinished;
   {
     const Entered entered(&s, &arena_, true);

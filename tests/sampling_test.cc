@@ -146,6 +146,57 @@ TEST(Surw, GoesOnWhereTheCountsWereWrong) {
   EXPECT_EQ(p.orders(*surw, 5'000, true).size(), 12u);
 }
 
+TEST(Surw, DrawsTheOnlyObjectThatTasksShare) {
+  constexpr unsigned kRuns = 18'000;
+  Sampled p("aaaAaA", "BB", "cCccccC");
+  for (const SurwScope scope : {SurwScope::kObject, SurwScope::kKind}) {
+    const auto seen = p.orders(*make_surw(p.trial(), scope), kRuns, true);
+    EXPECT_EQ(seen.size(), 90u);
+    EXPECT_NEAR(unevenness(seen, kRuns, 90), 1, 0.6);
+  }
+}
+
+TEST(Surw, GoesOnWhereNothingIsShared) {
+  Sampled p("aa", "bb");
+  EXPECT_EQ(p.orders(*make_surw(p.trial(), SurwScope::kObject), 2000).size(), 6u);
+}
+
+// Each task writes two objects of one type, `first` and then `second`.
+struct TwoOfAKind {
+  static constexpr BlockType kType{"word"};
+  Shared<int>* words[2];
+  char order[8] = {};
+  unsigned count = 0;
+  explicit TwoOfAKind(Scheduler& s) {
+    for (Shared<int>*& word : words) {
+      word = new (s.arena().allocate(sizeof(Shared<int>), 16, &kType)) Shared<int>();
+    }
+    for (const char* name : {"one", "two"}) {
+      add_task(s, name, this, [](TwoOfAKind& p) {
+        for (Shared<int>* word : p.words) {
+          word->store(1);
+          p.order[p.count++] = static_cast<char>('0' + Scheduler::current()->current_id());
+        }
+      });
+    }
+  }
+};
+TEST(Surw, IsUniformOverTheOrdersAtAllObjectsOfAKind) {
+  constexpr unsigned kRuns = 6'000;
+  Program<TwoOfAKind> p;
+  const auto orders = [&](SurwScope scope) {
+    const auto surw = make_surw(run_trial(p.world()), scope);
+    std::map<std::string, unsigned> seen;
+    for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
+      p.run(*surw, {.seed = seed});
+      ++seen[p.state().order];
+    }
+    return unevenness(seen, kRuns, 6);
+  };
+  EXPECT_LT(orders(SurwScope::kKind), 3);
+  EXPECT_GT(orders(SurwScope::kObject), 20);
+}
+
 TEST(Pos, DrawsAnewForWhatRacedAndForNothingElse) {
   const auto last = [](const std::string& o) { return o.back() == 'B'; };
   // "B" races with none but the last: it is the lowest of twelve draws. With all: of two, 11 times.
@@ -222,7 +273,11 @@ const std::vector<Maker>& makers() {
       {"urw", 0xfeee2d46ffb898f9, [](const Trial& trial) { return make_urw(trial.events); }},
       {"surw", 0xcc73d2667c00caa8,
        [](const Trial& t) { return make_surw({t.objects.at(1).place}, t.objects.at(1).events); }},
-      {"portfolio", 0xce80670e48d16720, [](const Trial& trial) { return make_portfolio(trial); }},
+      {"surw, an object", 0x28434f3b31650426,
+       [](const Trial& t) { return make_surw(t, SurwScope::kObject); }},
+      {"surw, a kind", 0x28434f3b31650426,
+       [](const Trial& t) { return make_surw(t, SurwScope::kKind); }},
+      {"portfolio", 0x55f0aa05cd148826, [](const Trial& trial) { return make_portfolio(trial); }},
   };
   return all;
 }

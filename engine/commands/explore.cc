@@ -24,13 +24,6 @@ struct Flags {
   bool force = false;
 };
 
-// 1,284
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
-  return text;
-}
-
 std::string preemptions_text(std::uint64_t count) {
   return fmt::format("{} preemption{}", count, count == 1 ? "" : "s");
 }

@@ -147,6 +147,7 @@ class Walk final : public Strategy {
     }
     order_.event(only, s.task(only).next);
   }
+  bool sees_also() const override { return true; }
   void also(const Scheduler& s, Op op, std::uint32_t object) override {
     order_.event(s.current_id(), op, object);
   }

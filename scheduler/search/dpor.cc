@@ -203,6 +203,7 @@ class Walk final : public Strategy {
     }
     perform(s, only, kForced);
   }
+  bool sees_also() const override { return true; }
   void also(const Scheduler&, Op op, std::uint32_t object) override {
     const HeapScope heap;
     if (at_ < log_.size()) {  // of the known prefix

@@ -37,8 +37,9 @@ class Recorder final : public StepRecorder {
     if (inner_.sees_forced()) inner_.forced(s, only);
     add(s, only);
   }
+  bool sees_also() const override { return true; }
   void also(const Scheduler& s, Op op, std::uint32_t object) override {
-    if (inner_.sees_forced()) inner_.also(s, op, object);
+    if (inner_.sees_also()) inner_.also(s, op, object);
     const HeapScope heap;
     if (!steps_.empty()) steps_.back().also.push_back({op, object});
   }

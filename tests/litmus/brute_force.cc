@@ -80,6 +80,7 @@ class Odometer final : public Strategy {
     const HeapScope heap;
     add_event(s, id);
   }
+  bool sees_also() const override { return true; }
   void also(const Scheduler& s, Op op, std::uint32_t object) override {
     const HeapScope heap;
     add_event(s, s.current_id(), op, object);

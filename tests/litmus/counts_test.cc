@@ -136,6 +136,7 @@ TEST(LitmusCounts, RandomRunsSeeTheKnownClassesOfProgramsWithManyTasks) {
       const HeapScope heap;
       order.event(id, s.task(id).next);
     }
+    bool sees_also() const override { return true; }
     void also(const Scheduler& s, Op op, std::uint32_t object) override {
       const HeapScope heap;
       order.event(s.current_id(), op, object);
