@@ -7,13 +7,6 @@
 namespace interleaf {
 namespace {
 
-// The mixer of splitmix64.
-constexpr std::uint64_t scramble(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 constexpr Hash128 hash_of(std::uint64_t word, std::uint64_t kind) {
   return {scramble(word + 0x9e3779b97f4a7c15 * (kind + 1)), scramble(~word + (kind << 56))};
 }
