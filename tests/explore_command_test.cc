@@ -59,7 +59,7 @@ class ExploreCommand : public testing::Test {
 };
 
 constexpr char kClean[] = "control --preemptions 0 ";
-constexpr char kFinding[] = "canary --preemptions 1 --keep-going ";
+constexpr char kFinding[] = "canary --preemptions 0 --keep-going ";
 
 TEST_F(ExploreCommand, PrintsTheSameBytesForAnyNumberOfJobs) {
   for (const std::string search : {kClean, kFinding, "canary --preemptions 2 "}) {

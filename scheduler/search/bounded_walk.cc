@@ -15,7 +15,7 @@ unsigned level_part(const Hash128& key) {
 void BoundedWalk::go_on_from(const Mark& mark, bool rewound) {
   if (rewound) {
     order_ = mark.order;
-    key_.forget();
+    key_ = mark.key;
   }
   saved_step_ = mark.step;
   saved_choice_ = mark.choices;

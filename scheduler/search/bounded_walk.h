@@ -34,6 +34,7 @@ class BoundedWalk final : public Strategy {
   // Where a run was paused for a snapshot.
   struct Mark {
     OrderHash order;
+    PrefixKey key;
     std::size_t choices = 0;
     std::uint64_t step = 0;
   };
@@ -49,7 +50,7 @@ class BoundedWalk final : public Strategy {
 
   Pause pause() const { return pause_; }
   const OrderHash& order() const { return order_; }
-  void save(const Scheduler& s, Mark& mark) const { mark = {order_, s.choices(), s.step()}; }
+  void save(const Scheduler& s, Mark& mark) const { mark = {order_, key_, s.choices(), s.step()}; }
   // The World is still at `mark`, or `rewound` to it.
   void go_on_from(const Mark& mark, bool rewound);
 

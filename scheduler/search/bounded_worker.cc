@@ -10,7 +10,7 @@ namespace {
 
 Hash128 with_signature(const Hash128& order, const std::string& signature) {
   Hash128 key = order;
-  for (const char c : signature) key.mix({static_cast<unsigned char>(c), 1});
+  key.mix(hash_of_text(signature));
   return key;
 }
 

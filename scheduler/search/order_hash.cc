@@ -23,6 +23,16 @@ void Hash128::mix(const Hash128& other) {
   high = scramble(b ^ std::rotl(a, 31));
 }
 
+Hash128 hash_of_text(std::string_view text) {
+  Hash128 hash{text.size(), 0};
+  for (std::size_t at = 0; at < text.size(); at += 8) {
+    std::uint64_t word = 0;
+    for (const char c : text.substr(at, 8)) word = word << 8 | static_cast<unsigned char>(c);
+    hash.mix({word, 0});
+  }
+  return hash;
+}
+
 Commuting commuting_of(Op op) {
   switch (op) {
     case Op::kRead:

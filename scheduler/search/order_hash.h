@@ -10,6 +10,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -39,6 +40,8 @@ constexpr std::uint64_t scramble(std::uint64_t z) {
   z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return z ^ (z >> 31);
 }
+
+Hash128 hash_of_text(std::string_view text);
 
 // Which operations on one object commute: those of one group among each other, unless exclusive.
 // Whatever is in doubt is exclusive; that costs runs, never a miss.

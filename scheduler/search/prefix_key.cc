@@ -2,19 +2,8 @@
 #include "scheduler/search/prefix_key.h"
 
 #include <span>
-#include <string>
 
 namespace interleaf {
-namespace {
-
-Hash128 hash_of_text(const std::string& text) {
-  Hash128 hash{text.size(), 0};
-  for (const char c : text) hash.mix({static_cast<unsigned char>(c), 0});
-  return hash;
-}
-
-}  // namespace
-
 void PrefixKey::forget() {
   for (Own& own : tasks_) own.own_steps = kUnknown;
   findings_ = 0;

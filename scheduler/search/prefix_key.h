@@ -18,7 +18,8 @@ namespace interleaf {
 
 class PrefixKey {
  public:
-  // The run was begun anew or rewound. Must come before the next of().
+  // The run was begun anew, or rewound to where there is no copy of this from. Must come before
+  // the next of().
   void forget();
   // Of the run before a choice among `runnable`; `order` has its events.
   Hash128 of(const Scheduler& s, const OrderHash& order, TaskMask runnable);
