@@ -85,7 +85,7 @@ TEST_F(ExploreCommand, SaysHowFarItCameWhenABudgetIsSpent) {
   EXPECT_NE(runs.out.find("at level 1, out of runs; complete up to 0 preemptions\n"),
             std::string::npos)
       << runs.out;
-  EXPECT_NE(runs.out.find(" orders with at most 1 preemption if the rest is\nlike that\n"),
+  EXPECT_NE(runs.out.find(" orders with at most 1 preemption\nif the rest is like that\n"),
             std::string::npos)
       << runs.out;
   EXPECT_NE(runs.out.find(", not complete\n"), std::string::npos);

@@ -48,11 +48,12 @@ std::string how_far(const ExploreOptions& options, const ExploreReport& report) 
                         counted(static_cast<std::uint64_t>(search.complete_up_to), "preemption"));
   const BoundedEstimate& estimate = search.estimate;
   if (!estimate.known) return text + "\n";
-  return text + fmt::format(
-                    "\n{:.0f} % of the choices of the level tried; {} to {} orders with at most {} "
-                    "if the rest is\nlike that\n",
-                    std::floor(100 * estimate.level_done), rounded(estimate.orders_least),
-                    rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
+  return text +
+         fmt::format(
+             "\n{:.0f} % of the choices of the level tried; {} to {} orders with at most {}\n"
+             "if the rest is like that\n",
+             std::floor(100 * estimate.level_done), rounded(estimate.orders_least),
+             rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
 }
 
 std::string clean_statement(const Configuration& configuration, const ExploreOptions& options,

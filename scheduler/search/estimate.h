@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // How many schedules a program has, before any search: Knuth's probe ("Estimating the efficiency
-// of backtrack programs", 1975). A walk that takes each answer with the same probability, weighted
-// with the product of the numbers of answers, has the number of schedules as its mean. That mean is
-// unbiased but lives on rare heavy walks, so it is good for an order of magnitude, and rather too
-// small. It counts interleavings; there are far fewer orders.
+// of backtrack programs", 1975). A random walk, weighted with the inverse of its probability, has
+// the number of schedules as its mean. That mean is unbiased but lives on rare heavy walks, so it
+// is good for an order of magnitude, and rather too small. It counts interleavings; there are far
+// fewer orders.
 #pragma once
 
 #include <cstdint>

@@ -15,8 +15,8 @@ bool PrefixSet::insert(Hash128 key) {
   if (key == Hash128{}) key.low = 1;
   Shard& shard = shards_[key.high % kShards];
   const std::lock_guard lock(shard.mutex);
-  if (4 * (shard.count + 1) > 3 * shard.places.size()) grow(shard);
-  Hash128& place = place_of(shard.places, key);
+  if (shard.count + 1 > 3 * shard.buckets.size()) grow(shard);
+  Hash128& place = place_of(shard.buckets, key);
   if (place == key) return false;
   place = key;
   shard.count.store(shard.count + 1, std::memory_order_relaxed);
@@ -32,22 +32,25 @@ std::uint64_t PrefixSet::size() const {
 }
 
 // Where the key is, or is to be put.
-Hash128& PrefixSet::place_of(std::vector<Hash128>& places, const Hash128& key) {
-  std::size_t at = scaled(key.low, places.size());
-  while (places[at] != Hash128{} && places[at] != key) {
-    if (++at == places.size()) at = 0;
+Hash128& PrefixSet::place_of(std::vector<Bucket>& buckets, const Hash128& key) {
+  for (std::size_t at = scaled(key.low, buckets.size());;) {
+    for (Hash128& place : buckets[at].places) {
+      if (place == key || place == Hash128{}) return place;
+    }
+    if (++at == buckets.size()) at = 0;
   }
-  return places[at];
 }
 
 void PrefixSet::grow(Shard& shard) {
-  std::vector<Hash128> places(shard.places.size() + shard.places.size() / 4 + 16);
-  for (const Hash128& key : shard.places) {
-    if (key != Hash128{}) place_of(places, key) = key;
+  std::vector<Bucket> buckets(shard.buckets.size() + shard.buckets.size() / 4 + 4);
+  for (const Bucket& bucket : shard.buckets) {
+    for (const Hash128& key : bucket.places) {
+      if (key != Hash128{}) place_of(buckets, key) = key;
+    }
   }
-  const std::size_t more = places.size() - shard.places.size();
-  bytes_.fetch_add(more * sizeof(Hash128), std::memory_order_relaxed);
-  shard.places.swap(places);
+  const std::size_t more = buckets.size() - shard.buckets.size();
+  bytes_.fetch_add(more * sizeof(Bucket), std::memory_order_relaxed);
+  shard.buckets.swap(buckets);
 }
 
 }  // namespace interleaf

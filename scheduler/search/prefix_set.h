@@ -29,8 +29,10 @@ class PrefixSet {
   template <typename Each>
   void for_each(Each each) const {
     for (unsigned i = 0; i < kShards; ++i) {
-      for (const Hash128& key : shards_[i].places) {
-        if (key != Hash128{}) each(key);
+      for (const Bucket& bucket : shards_[i].buckets) {
+        for (const Hash128& key : bucket.places) {
+          if (key != Hash128{}) each(key);
+        }
       }
     }
   }
@@ -38,12 +40,16 @@ class PrefixSet {
  private:
   static constexpr unsigned kShards = 64;
 
+  // A cache line: what a look-up costs is the lines that it touches.
+  struct alignas(64) Bucket {
+    Hash128 places[4];  // {} is a free one
+  };
   struct alignas(64) Shard {
     std::mutex mutex;
-    std::vector<Hash128> places;           // {} is a free one
+    std::vector<Bucket> buckets;
     std::atomic<std::uint64_t> count = 0;  // written with the lock held
   };
-  static Hash128& place_of(std::vector<Hash128>& places, const Hash128& key);
+  static Hash128& place_of(std::vector<Bucket>& buckets, const Hash128& key);
   void grow(Shard& shard);
 
   std::unique_ptr<Shard[]> shards_;
