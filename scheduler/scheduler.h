@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <source_location>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -199,6 +200,8 @@ class Scheduler {
   std::uint64_t digest() const { return digest_; }
   std::uint32_t objects() const { return objects_; }
   std::size_t choices() const { return choices_; }
+  // Of the run so far, in order of occurrence.
+  std::span<const Finding> findings() const { return {found_->data(), findings_}; }
   Arena& arena() const { return *arena_; }
   // A word for the program under test: its root object.
   void set_root(void* root) { root_ = root; }

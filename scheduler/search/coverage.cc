@@ -94,6 +94,11 @@ void Coverage::event(const Scheduler& scheduler, TaskId task, const Access& acce
   if (insert_handoff(handoff)) fresh_handoffs_.push_back(handoff);
 }
 
+void Coverage::also(TaskId task, Op op, std::uint32_t object) {
+  const HeapScope heap;
+  order_.event(task, op, object);
+}
+
 bool Coverage::insert_handoff(std::uint64_t handoff) {
   const auto place_of = [&](std::uint64_t wanted) -> std::uint64_t& {
     const std::size_t mask = handoff_table_.size() - 1;

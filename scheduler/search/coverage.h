@@ -40,10 +40,7 @@ class Coverage {
   // `task` performs `access` next. May be called inside a run.
   void event(const Scheduler& scheduler, TaskId task, const Access& access);
   // What the step of `task` does besides.
-  void also(TaskId task, Op op, std::uint32_t object) {
-    const HeapScope heap;
-    order_.event(task, op, object);
-  }
+  void also(TaskId task, Op op, std::uint32_t object);
   // The data choice that `task` has just performed came out as `value`.
   void value(TaskId task, unsigned value) { order_.value(task, value); }
   // The run has ended. Only then does what it reached count.

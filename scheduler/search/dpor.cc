@@ -167,6 +167,7 @@ class Walk final : public Strategy {
   unsigned pick_value(const Scheduler& s, const char*, unsigned count) override {
     const HeapScope heap;
     const std::size_t choice = s.choices();
+    if (pause_ == Pause::kRedundant) return 0;  // a forced step was; nothing of it counts
     if (choice == path.size()) {
       CHECK(count <= 64);  // as many as the mask holds; nobody has more
       const TaskMask all = count == 64 ? ~TaskMask{0} : (TaskMask{1} << count) - 1;

@@ -7,13 +7,6 @@
 namespace interleaf {
 namespace {
 
-// The mixer of splitmix64.
-constexpr std::uint64_t scramble(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 constexpr Hash128 hash_of(std::uint64_t word, std::uint64_t kind) {
   return {scramble(word + 0x9e3779b97f4a7c15 * (kind + 1)), scramble(~word + (kind << 56))};
 }
@@ -25,6 +18,16 @@ void Hash128::mix(const Hash128& other) {
   const std::uint64_t b = scramble(high + 0xd1b54a32d192ed03 + 3 * other.high);
   low = scramble(a + 0x9e3779b97f4a7c15 * b);
   high = scramble(b ^ std::rotl(a, 31));
+}
+
+Hash128 hash_of_text(std::string_view text) {
+  Hash128 hash{text.size(), 0};
+  for (std::size_t at = 0; at < text.size(); at += 8) {
+    std::uint64_t word = 0;
+    for (const char c : text.substr(at, 8)) word = word << 8 | static_cast<unsigned char>(c);
+    hash.mix({word, 0});
+  }
+  return hash;
 }
 
 void OrderHash::clear() {

@@ -10,6 +10,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -34,6 +35,15 @@ struct Hash128 {
   void mix(const Hash128& other);
 };
 
+// The mixer of splitmix64.
+constexpr std::uint64_t scramble(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+Hash128 hash_of_text(std::string_view text);
+
 class OrderHash {
  public:
   void clear();
@@ -45,8 +55,16 @@ class OrderHash {
   void value(TaskId task, unsigned value);
 
   const Hash128& total() const { return total_; }
+  // What a task did so far, with all that came before it.
+  const Hash128& task(TaskId id) const { return tasks_[id]; }
   // What was done to an object so far: the same in every prefix of the same meaning.
   Hash128 object(std::uint32_t number) const;
+  // The same in a cheaper form, to be hashed further; 0 if nothing was.
+  std::uint64_t past(std::uint32_t number) const {
+    if (number >= objects_.size()) return 0;
+    const Object& object = objects_[number];
+    return object.exclusive.low + 3 * object.commuting.low;
+  }
 
  private:
   struct Object {
