@@ -232,6 +232,12 @@ class Rows {
   std::vector<RowText> rows_;
 };
 
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
 std::string trimmed(std::string line) {
   while (!line.empty() && line.back() == ' ') line.pop_back();
   if (line.size() > kWidthMax) line.resize(kWidthMax);
@@ -273,6 +279,25 @@ std::string cpu_table(const Configuration& configuration, const TracedRun& run,
     text += trimmed(std::move(line));
   }
   return text;
+}
+
+std::string minimality_text(const Recording& recording) {
+  if (!recording.minimality) return "";
+  const Recording::Minimality& known = *recording.minimality;
+  const auto seen = [&] {
+    return fmt::format("{} {}, complete, {} orders", known.preemptions - 1,
+                       known.other_findings ? "has only other findings" : "is clean",
+                       grouped(known.orders));
+  };
+  if (recording.preemptions == 0) return "minimum";
+  std::string text =
+      known.one_minimal ? "no single switch can go" : "cut short, may be more than needed";
+  if (known.preemptions == recording.preemptions) {
+    text = "minimum: " + seen();
+  } else if (known.preemptions > 0) {
+    text += "; " + seen();
+  }
+  return text + (known.text.empty() ? "" : "; " + known.text);
 }
 
 std::string consequence(const TracedRun& run) {

@@ -19,6 +19,10 @@ struct TableOptions {
 std::string cpu_table(const Configuration& configuration, const TracedRun& run,
                       const TableOptions& options);
 
+// What is known of how few preemptions a minimised recording has, for behind their number: "minimum:
+// 1 is clean, complete, 1,284 orders". Empty if it was not minimised.
+std::string minimality_text(const Recording& recording);
+
 // Findings in words, the gravest first, and how many preemptions it took.
 std::string consequence(const TracedRun& run);
 

@@ -78,7 +78,10 @@ class Minimizer {
         end = begin;
       }
       if (best.tried >= tries_max_) return;
-      if (chunk == 1 && !reduced) return;
+      if (chunk == 1 && !reduced) {
+        best.one_minimal = true;
+        return;
+      }
       chunk = std::max<std::size_t>(1, chunk / 2);
     }
   }
@@ -132,7 +135,10 @@ MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions
                         std::uint64_t tries_max) {
   Minimizer minimizer(world, options, same, tries_max);
   const std::vector<Deviation> all = deviations_of(world, schedule, options);
-  if (minimizer.attempt({})) return std::move(minimizer.best);
+  if (minimizer.attempt({})) {
+    minimizer.best.one_minimal = true;
+    return std::move(minimizer.best);
+  }
   CHECK(minimizer.attempt(all));
   minimizer.reduce();
   minimizer.lower_values();

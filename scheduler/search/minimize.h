@@ -22,6 +22,8 @@ struct MinimizeResult {
   std::vector<Deviation> deviations;
   RunResult run;            // of these deviations; has the finding
   std::uint64_t tried = 0;  // runs it took
+  // No single deviation can go; false: the tries ran out before that was known.
+  bool one_minimal = false;
 };
 
 // `same` says whether a run has the finding in question. Requires: the run of `schedule` has it.
