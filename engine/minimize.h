@@ -17,7 +17,7 @@ namespace interleaf {
 
 struct MinimizeOptions {
   bool keep_workload = false;
-  std::uint64_t search_runs = 100'000;  // of the proof; 0: none
+  std::uint64_t search_runs = 20'000;  // of the proof; 0: none
   double search_seconds = 0;            // 0: no limit
 };
 

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/slice.h"
+
 namespace interleaf {
 namespace {
 
@@ -248,6 +250,11 @@ std::string trimmed(std::string line) {
 
 std::string cpu_table(const Configuration& configuration, const TracedRun& run,
                       const TableOptions& options) {
+  if (!options.full) {
+    TableOptions full = options;
+    full.full = true;
+    return cpu_table(configuration, {run.result, slice_of(run)}, full);
+  }
   const Rows picked(run, configuration.scenario);
   std::vector<TaskId> columns;
   for (const RowText& row : picked.rows()) columns.push_back(row.task);
@@ -298,6 +305,12 @@ std::string minimality_text(const Recording& recording) {
     text += "; " + seen();
   }
   return text + (known.text.empty() ? "" : "; " + known.text);
+}
+
+std::string minimality_line(const Recording& recording) {
+  if (!recording.minimality) return "";
+  return fmt::format(" minimised to {} preemptions ({})\n", recording.preemptions,
+                     minimality_text(recording));
 }
 
 std::string consequence(const TracedRun& run) {

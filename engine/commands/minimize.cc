@@ -18,6 +18,7 @@ struct Flags {
   std::string recording;
   std::string output;
   std::string time;
+  bool full = false;
   bool force = false;
   bool json = false;
 };
@@ -46,7 +47,7 @@ std::vector<Count> counts(const MinimizeReport& report) {
   };
 }
 
-void print_report(const MinimizeReport& report) {
+void print_report(const MinimizeReport& report, bool full) {
   const Configuration& configuration = *report.configuration;
   fmt::print("{} on {} ({})\n", configuration.scenario.name, configuration.kernel_text(),
              configuration.persona->name);
@@ -56,7 +57,8 @@ void print_report(const MinimizeReport& report) {
     fmt::print(" {} {} -> {}{}\n", count.name, count.before, count.after,
                preemptions ? " (" + minimality_text(report.recording) + ")" : "");
   }
-  fmt::print("\n{}\n{}", cpu_table(configuration, report.run, {}), consequence(report.run));
+  fmt::print("\n{}\n{}", cpu_table(configuration, report.run, {.full = full}),
+             consequence(report.run));
 }
 
 Json json_of(const MinimizeReport& report, const std::string& path) {
@@ -88,7 +90,7 @@ int minimize_main(Flags flags) {
   if (flags.json) {
     print_json(json_of(report, flags.output));
   } else {
-    print_report(report);
+    print_report(report, flags.full);
   }
   if (flags.output.empty()) return kExitClean;
   save(flags.output, report.recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
@@ -110,9 +112,10 @@ Verb add_minimize(CLI::App& program) {
   verb->add_flag("--keep-workload", flags->options.keep_workload,
                  "take nothing away from the scenario, only from the schedule");
   verb->add_option("--runs", flags->options.search_runs,
-                   "of the search for fewer preemptions, at most; 100000; 0: no search");
+                   "of the search for fewer preemptions, at most; 20000; 0: no search");
   verb->add_option("--time", flags->time,
                    "stop that search after this long (90s, 10m, 2h); results may then vary");
+  verb->add_flag("--full", flags->full, "print the whole table, not only what the finding needs");
   verb->add_flag("--json", flags->json, "one JSON object on stdout, see docs/JSON.md");
   return {verb, [flags] { return minimize_main(*flags); }};
 }

@@ -21,6 +21,7 @@ MinimumResult minimum(World& world, const Schedule& schedule, const MinimumOptio
   BoundedOptions bounded;
   bounded.preemptions_max = static_cast<unsigned>(result.found.run.preemptions);
   bounded.runs_max = options.search_runs;
+  bounded.prefixes_max = options.search_prefixes;
   bounded.seconds_max = options.search_seconds;
   bounded.stop_at_first = true;
   bounded.run = options.run;

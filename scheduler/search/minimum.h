@@ -14,10 +14,11 @@
 namespace interleaf {
 
 struct MinimumOptions {
-  RunOptions run;                       // the seed is not used
-  std::uint64_t tries_max = 4000;       // of each step of reduce()
-  std::uint64_t search_runs = 100'000;  // of the bounded search, pruned ones included; 0: none
-  double search_seconds = 0;            // 0: no limit
+  RunOptions run;                      // the seed is not used
+  std::uint64_t tries_max = 4000;      // of each step of reduce()
+  std::uint64_t search_runs = 20'000;  // of the bounded search, pruned ones included; 0: none
+  std::uint64_t search_prefixes = 8'000'000;  // that it remembers, 16 to 64 bytes each
+  double search_seconds = 0;                  // 0: no limit
 };
 
 struct MinimumResult {
