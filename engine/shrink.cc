@@ -17,6 +17,7 @@ namespace interleaf {
 namespace {
 
 constexpr std::uint64_t kReduceRuns = 500;  // of a schedule that only serves the next candidates
+constexpr unsigned kReductionsMax = 5;      // of seeds that have the finding, for one candidate
 
 class Shrinker {
  public:
@@ -26,6 +27,7 @@ class Shrinker {
   }
 
   ShrinkResult shrink() {
+    reduce_given();
     for (bool again = true; again;) {
       again = drop_tasks();
       again |= drop_daemons();
@@ -130,33 +132,50 @@ class Shrinker {
     ScenarioWorld world(0, configuration);
     const std::optional<Schedule> schedule = find_again(world);
     if (!schedule) return false;
-    adopt(world, configuration, *schedule);
+    record(world, configuration, *schedule);
     return true;
   }
 
+  // A schedule that has few switches has few landmarks that a candidate may not have.
+  void reduce_given() {
+    ScenarioWorld world(0, best_.configuration);
+    record(world, best_.configuration, reduced(world, best_.recording.choices).schedule);
+  }
+
+  // A schedule with the finding and no more preemptions than there are.
   std::optional<Schedule> find_again(ScenarioWorld& world) {
+    const auto accept = [&](const Schedule& schedule) -> std::optional<Schedule> {
+      RunResult run = reduced(world, schedule);
+      if (run.preemptions > best_.recording.preemptions) return std::nullopt;
+      return std::move(run.schedule);
+    };
     ++best_.runs;
     const TracedRun mapped = run_by_landmarks(world, best_.recording);
-    if (has_it(mapped.result)) return mapped.result.schedule;
+    if (has_it(mapped.result)) {
+      if (auto schedule = accept(mapped.result.schedule)) return schedule;
+    }
+    unsigned reductions = 0;
     const auto pos = make_pos();
     RunOptions options;
     options.steps_max = world.steps_max();
     for (options.seed = 0; options.seed < options_.seeds; ++options.seed) {
       ++best_.runs;
       const RunResult& run = world.world().run(*pos, options);
-      if (has_it(run)) return run.schedule;
+      if (!has_it(run)) continue;
+      const Schedule found = run.schedule;
+      if (auto schedule = accept(found)) return schedule;
+      if (++reductions == kReductionsMax) break;
     }
     return std::nullopt;
   }
 
-  void adopt(ScenarioWorld& world, const std::shared_ptr<const Configuration>& configuration,
-             const Schedule& schedule) {
+  RunResult reduced(ScenarioWorld& world, const Schedule& schedule) {
     RunOptions options;
     options.steps_max = world.steps_max();
     const auto same = [&](const RunResult& run) { return has_it(run); };
-    const MinimizeResult reduced = reduce(world.world(), schedule, options, same, kReduceRuns);
-    best_.runs += reduced.tried;
-    record(world, configuration, reduced.run.schedule);
+    MinimizeResult result = reduce(world.world(), schedule, options, same, kReduceRuns);
+    best_.runs += result.tried;
+    return std::move(result.run);
   }
 
   void record(ScenarioWorld& world, const std::shared_ptr<const Configuration>& configuration,

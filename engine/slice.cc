@@ -2,6 +2,7 @@
 #include "engine/slice.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string_view>
 #include <utility>
 
@@ -16,6 +17,7 @@ constexpr std::size_t kNone = ~std::size_t{0};
 // A call of a task: its events from the entry of the outermost function to its end.
 struct CallSpan {
   TaskId task = kNoTask;
+  std::string text;  // as the scenario has it
   bool ended = false;
   bool forced = false;    // a wait for a task, or a task's end
   EventNumber bound = 0;  // accesses before this one matter
@@ -38,6 +40,7 @@ class Slicer {
       todo_.pop_back();
       follow(call);
     }
+    keep_variables();
     Trace result = trace_;
     result.events.clear();
     for (std::size_t i = 0; i < trace_.events.size(); ++i) {
@@ -65,8 +68,9 @@ class Slicer {
       call_of_event_[i] = call;
       if (event.kind == Kind::kStep) add_access(event, call);
       if (call == kNone) continue;
-      if (event.kind == Kind::kRemark && trace_.texts[event.text].starts_with("wait(")) {
-        calls_[call].forced = true;
+      if (event.kind == Kind::kRemark && calls_[call].text.empty()) {
+        calls_[call].text = trace_.texts[event.text];
+        calls_[call].forced |= calls_[call].text.starts_with("wait(");
       }
       if (event.kind == Kind::kLeave && event.depth == 0) {
         calls_[call].ended = true;
@@ -107,6 +111,37 @@ class Slicer {
     }
   }
 
+  // A call that sets what a call in the slice names says what that is.
+  void keep_variables() {
+    for (std::size_t user = calls_.size(); user-- > 0;) {
+      if (calls_[user].bound == 0) continue;
+      for (std::size_t call = user; call-- > 0;) {
+        if (calls_[call].task != calls_[user].task || calls_[call].bound != 0) continue;
+        const std::string variable = variable_of(calls_[call].text);
+        if (!variable.empty() && names(calls_[user].text, variable)) calls_[call].bound = 1;
+      }
+    }
+  }
+
+  // "fd" of "fd = open(...)".
+  static std::string variable_of(const std::string& text) {
+    const std::size_t equals = text.find(" = ");
+    return equals < text.find('(') ? text.substr(0, equals) : "";
+  }
+
+  static bool names(const std::string& text, const std::string& variable) {
+    const auto is_part = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+    };
+    for (std::size_t at = text.find('('); at != std::string::npos;) {
+      at = text.find(variable, at + 1);
+      if (at == std::string::npos) return false;
+      const std::size_t end = at + variable.size();
+      if (!is_part(text[at - 1]) && (end == text.size() || !is_part(text[end]))) return true;
+    }
+    return false;
+  }
+
   // Daemons have no calls: what they did is followed event by event.
   void follow_access(EventNumber access) {
     if (order_[access].object == kPrivateObject) return;
@@ -129,6 +164,11 @@ class Slicer {
     for (const EventNumber i : todo) follow_access(i);
   }
 
+  // Daemons, and the task that waits for all the others.
+  bool in_background(TaskId task) const {
+    return trace_.daemons[task] || trace_.tasks[task] == "unmount";
+  }
+
   // What daemons do between two pieces of one task that could not go on.
   void drop_excursions(Trace& trace) const {
     const std::vector<TraceEvent> events = std::move(trace.events);
@@ -142,9 +182,9 @@ class Slicer {
 
   // Where the excursion that begins with event `begin` ends; `begin` if there is none.
   std::size_t excursion_end(const std::vector<TraceEvent>& events, std::size_t begin) const {
-    if (begin == 0 || !trace_.daemons[events[begin].task]) return begin;
+    if (begin == 0 || !in_background(events[begin].task)) return begin;
     const TaskId waits = events[begin - 1].task;
-    if (trace_.daemons[waits]) return begin;
+    if (in_background(waits)) return begin;
     std::vector<int> depth(trace_.tasks.size());
     bool first = true;
     for (std::size_t i = begin; i < events.size(); ++i) {
@@ -153,7 +193,7 @@ class Slicer {
         const bool whole = std::all_of(depth.begin(), depth.end(), [](int d) { return d == 0; });
         return whole ? i : begin;
       }
-      if (!trace_.daemons[event.task]) return begin;
+      if (!in_background(event.task)) return begin;
       if (event.kind == Kind::kStep && std::exchange(first, false) && event.previous_runnable) {
         return begin;
       }
