@@ -2,8 +2,8 @@
 // A smaller workload for the same finding: tasks, daemons and injected failures go first, then
 // calls (delta debugging), then lengths, offsets and rounds of loops become small. The finding is
 // looked for again in every candidate: by the landmarks of the schedule so far, and if that fails
-// by so many seeds of the strategy pos. What is kept has the signature; that it could not be
-// smaller still is not shown: a candidate may have been given up too early.
+// by so many seeds of the strategy pos. What is kept has the signature and no more preemptions;
+// that it could not be smaller still is not shown: a candidate may have been given up too early.
 #pragma once
 
 #include <cstdint>
