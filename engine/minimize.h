@@ -18,7 +18,7 @@ namespace interleaf {
 struct MinimizeOptions {
   bool keep_workload = false;
   std::uint64_t search_runs = 20'000;  // of the proof; 0: none
-  double search_seconds = 0;            // 0: no limit
+  double search_seconds = 0;           // 0: no limit
 };
 
 // What is counted before and after.

@@ -87,7 +87,8 @@ inline Recording random_recording(Random& random) {
   r.signature = random.text(60);
   r.evidence = random.text(100);
   r.preemptions = random.number();
-  if (random.below(2) == 0) r.minimality = {random.number(), random.text(20), random.number(), true, false};
+  if (random.below(2) == 0)
+    r.minimality = {random.number(), random.text(20), random.number(), true, false};
   r.quirks = random.list(2, name);
   r.note = random.text(30);
   r.provenance = random.text(30);
