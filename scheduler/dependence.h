@@ -6,9 +6,11 @@
 //   object          commute with each other         dependent on everything of the object
 //   variable, bit   read                            write, read-modify-write, wait
 //   mutex, bit lock -                               acquire, release, try, wait until free
-//   rwsem           shared acquire, shared release  acquire, release, downgrade, try, granted
+//   rwsem, rwlock   shared acquire, shared release  acquire, release, downgrade, try, granted
 //   wait queue,     -                               wait, granted, wake (one waiter or a count)
 //   completion
+//   semaphore       up                              down, trylock, granted
+//   thread          -                               start, begin, end, join
 //   RCU             read lock, read unlock          start and end of a grace period
 //   private         all: nobody else can see it     -
 //   relax           reads and private accesses      whatever may be what it polls for, any object

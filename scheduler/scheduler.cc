@@ -166,6 +166,7 @@ void Scheduler::perform_unusual(Task& task) {
     HeapScope heap;
     observer_->event(*this, task, task.next);
   }
+  if (steps_ >= steps_max_ && died_) end_run(RunEnd::kStopped);
   if (steps_ >= steps_max_) {
     report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
            "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
@@ -233,7 +234,18 @@ void Scheduler::report(FindingKind kind, std::string_view object, std::string_vi
     ++findings_;
   }
   mix(static_cast<std::uint64_t>(kind));
-  if (fatal) end_run(RunEnd::kStopped);
+  if (fatal) die();
+}
+
+void Scheduler::die() {
+  if (priming_ || current_ == kNoTask) end_run(RunEnd::kStopped);
+  died_ = true;
+  task_->finished = true;
+  runnable_ &= ~task_bit(current_);
+  if (!task_->daemon) --foreground_;
+  t_state.allocate_from = arena_;  // whoever goes on allocates here, whatever was reported from
+  decide();
+  std::abort();  // nobody resumes it
 }
 
 void Scheduler::report_sleep_in_atomic(Where where) {
@@ -298,22 +310,24 @@ void Scheduler::finish_task() {
   task.finished = true;
   runnable_ &= ~task_bit(current_);
   if (!task.daemon) --foreground_;
-  if (foreground_ == 0 && !priming_) end_run(RunEnd::kFinished);
   decide();
   CHECK(false);  // nobody resumes a finished task
 }
 
 RunEnd Scheduler::judge_hang() {
-  if (foreground_ == 0) return RunEnd::kFinished;
+  if (foreground_ == 0) return died_ ? RunEnd::kStopped : RunEnd::kFinished;
   TaskMask polling = relaxing_;
   for (TaskId id = 0; id < task_count_; ++id) {
     if (tasks_[id]->daemon) polling &= ~task_bit(id);
   }
+  if (polling != 0 && died_) return RunEnd::kStopped;
   if (polling != 0) {
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
     return RunEnd::kLivelock;
   }
   Deadlock deadlock = describe_deadlock(*this);
+  // Who waits for a task that is dead hangs for no reason of its own.
+  if (died_ && !deadlock.cycle) return RunEnd::kStopped;
   // Whoever ran last has nothing to do with it: the stack of a task that hangs says more, and is
   // the same however the others came to an end.
   const TaskId ran = current_;

@@ -55,7 +55,7 @@ inline constexpr bool kNoPoints = true;
 inline constexpr bool kNoPoints = false;
 #endif
 
-// Why a run ended.
+// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it.
 enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
 
 // While one lives, operator new uses the heap also inside a run: for what outlives the run.
@@ -128,8 +128,9 @@ class Scheduler {
   // The index of a lock class in this World; assigned on first use.
   std::uint8_t lock_class_index(const LockClass& lock_class);
 
-  // Records a finding with the current task's stack. If fatal, the run ends here and the call does
-  // not return. `object` is a stable role name.
+  // Records a finding with the current task's stack. If fatal, the task ends here with all that it
+  // holds, as after an oops, and the call does not return; the others go on, so that what a run
+  // finds does not depend on the order of what is independent. `object` is a stable role name.
   void report(FindingKind kind, std::string_view object, std::string_view message, bool fatal,
               std::vector<std::string> details = {});
 
@@ -147,6 +148,13 @@ class Scheduler {
   }
 
   Task& current_task() { return *task_; }
+
+  // A daemon that counts from now on: the run does not end before it does (Thread::start).
+  void make_foreground(TaskId id) {
+    if (!tasks_[id]->daemon) return;
+    tasks_[id]->daemon = false;
+    ++foreground_;
+  }
 
   // ---- setup: before the first run ----
 
@@ -225,6 +233,7 @@ class Scheduler {
   void perform_unusual(Task& task);
   void refresh_unusual() { unusual_at_ = observer_ != nullptr || relaxing_ != 0 ? 0 : steps_max_; }
   void finish_task();
+  [[noreturn]] void die();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
   [[noreturn]] void end_run(RunEnd end);
@@ -266,6 +275,7 @@ class Scheduler {
   bool priming_ = false;
   bool epilogue_ = false;
   bool sees_forced_ = false;
+  bool died_ = false;             // a task had a fatal finding: what it holds stays held
   bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
   RunEnd end_ = RunEnd::kFinished;
   std::uint8_t task_count_ = 0;

@@ -63,6 +63,7 @@ Deadlock describe_deadlock(const Scheduler& scheduler) {
   Deadlock deadlock;
   std::vector<std::string> names;
   const std::vector<TaskId> cycle = find_cycle(scheduler);
+  deadlock.cycle = !cycle.empty();
   auto add = [&](TaskId id, bool hangs) {
     if (deadlock.first == kNoTask) deadlock.first = id;
     deadlock.lines.push_back(describe(scheduler, id));

@@ -30,21 +30,6 @@ void Hash128::mix(const Hash128& other) {
   high = scramble(b ^ std::rotl(a, 31));
 }
 
-Commuting commuting_of(Op op) {
-  switch (op) {
-    case Op::kRead:
-      return Commuting::kReads;
-    case Op::kAcquireShared:
-    case Op::kReleaseShared:
-      return Commuting::kSharedLock;
-    case Op::kRcuLock:
-    case Op::kRcuUnlock:
-      return Commuting::kRcuSection;
-    default:
-      return Commuting::kExclusive;
-  }
-}
-
 void OrderHash::clear() {
   objects_.clear();
   total_ = {};
@@ -61,15 +46,15 @@ void OrderHash::event(TaskId task, const Access& access) {
   hash.mix(hash_of(static_cast<std::uint64_t>(access.op), 2));
   if (access.object != kPrivateObject || access.op == Op::kRelax) {
     Object& object = at(access.op == Op::kRelax ? kPolling : access.object);
-    const Commuting group = commuting_of(access.op);
-    if (group != object.group || group == Commuting::kExclusive) {
+    const CommutingClass group = commuting_class(access.op);
+    if (group != object.group || group == CommutingClass::kExclusive) {
       // What was done since the last exclusive event is before this one, all of it.
       if (object.commuting != Hash128{}) object.exclusive.mix(object.commuting);
       object.commuting = {};
       object.group = group;
     }
     hash.mix(object.exclusive);
-    if (group == Commuting::kExclusive) {
+    if (group == CommutingClass::kExclusive) {
       object.exclusive = hash;
     } else {
       object.commuting.add(hash);

@@ -5,7 +5,7 @@
 //
 // Objects have no names in it: which object an event touches follows from what its task has seen
 // before, and that is in the task's hash. Numbers of objects would not do, since they depend on
-// which of two independent tasks came first.
+// which of two independent tasks came first. What commutes is said in dependence.h.
 #pragma once
 
 #include <compare>
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "scheduler/access.h"
+#include "scheduler/dependence.h"
 
 namespace interleaf {
 
@@ -33,11 +34,6 @@ struct Hash128 {
   void mix(const Hash128& other);
 };
 
-// Which operations on one object commute: those of one group among each other, unless exclusive.
-// Whatever is in doubt is exclusive; that costs runs, never a miss.
-enum class Commuting : std::uint8_t { kExclusive, kReads, kSharedLock, kRcuSection };
-Commuting commuting_of(Op op);
-
 class OrderHash {
  public:
   void clear();
@@ -54,7 +50,7 @@ class OrderHash {
   struct Object {
     Hash128 exclusive;  // its last event that does not commute with those below
     Hash128 commuting;  // the sum of the events since
-    Commuting group = Commuting::kExclusive;
+    CommutingClass group = CommutingClass::kExclusive;
   };
   Object& at(std::uint32_t number);
 

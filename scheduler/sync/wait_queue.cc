@@ -26,12 +26,13 @@ void WaitQueue::schedule(Where where) {
 void WaitQueue::finish_wait(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  TaskId* const end = queue_ + waiting_;
-  TaskId* const own = std::find(queue_, end, s->current_id());
-  if (own == end) return;  // removed by the wake-up, as autoremove_wake_function does
+  const TaskId self = s->current_id();
+  const auto queued = [&] { return std::find(queue_, queue_ + waiting_, self); };
+  // Looking is a step of its own, as list_empty_careful() is: a wake-up may come before or after.
+  s->point(Op::kRead, number_, this, true, where);
+  if (queued() == queue_ + waiting_) return;  // removed by autoremove_wake_function
   s->point(Op::kWait, number_, this, true, where);
-  TaskId* const still = std::find(queue_, queue_ + waiting_, s->current_id());
-  if (still != queue_ + waiting_) remove(static_cast<unsigned>(still - queue_));
+  if (queued() != queue_ + waiting_) remove(static_cast<unsigned>(queued() - queue_));
 }
 
 void WaitQueue::remove(unsigned index) {
