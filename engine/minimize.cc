@@ -144,7 +144,9 @@ MinimizeReport minimize_recording(const Recording& recording, const MinimizeOpti
   Schedule schedule = recording.choices;
   if (!options.keep_workload) {
     ShrinkResult shrunk = shrink_workload(recording, {});
-    report.configuration = shrunk.configuration;
+    if (shrunk.configuration->scenario.text != original->scenario.text) {
+      report.configuration = shrunk.configuration;
+    }
     report.candidates = shrunk.candidates;
     report.runs += shrunk.runs;
     schedule = std::move(shrunk.recording.choices);

@@ -157,7 +157,7 @@ class Slicer {
     if (followed_.size() < order_.size()) followed_.resize(order_.size());
     std::vector<EventNumber> todo;
     // All that the daemon did before; what it was asked to do is among that.
-    for (EventNumber i = access; i != kNoEvent && !followed_[i]; i = order_.previous_of_task(i)) {
+    for (EventNumber i = access; i != kNoEvent && !followed_[i]; i = order_[i].previous_of_task) {
       followed_[i] = true;
       todo.push_back(i);
     }

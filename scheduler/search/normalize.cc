@@ -131,7 +131,7 @@ class Normalizer {
   // Calls each(i) for the events that come directly before `event`.
   template <typename Each>
   void for_predecessors(EventNumber event, Each each) const {
-    const EventNumber own = log_.events.previous_of_task(event);
+    const EventNumber own = log_.events[event].previous_of_task;
     if (own != kNoEvent) each(own);
     if (log_.events[event].object != kPrivateObject) {
       log_.events.for_direct_predecessors(event, each);
