@@ -158,6 +158,19 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   }
 }
 
+TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
+                           std::vector<std::string>* missed) {
+  TracedRun run;
+  LandmarkStrategy strategy(recording, run.trace);
+  TraceCollector collector(run.trace);
+  RunOptions options;
+  options.steps_max = world.steps_max();
+  options.observer = &collector;
+  run.result = world.world().run(strategy, options);
+  if (missed != nullptr) *missed = std::move(strategy).missed();
+  return run;
+}
+
 ReplayResult replay(const Recording& recording, bool loose) {
   ReplayResult result;
   result.configuration = configuration_of(recording);
@@ -172,14 +185,7 @@ ReplayResult replay(const Recording& recording, bool loose) {
     result.exact = result.divergence.empty();
   }
   if (!result.exact) {
-    result.run = {};
-    LandmarkStrategy strategy(recording, result.run.trace);
-    TraceCollector collector(result.run.trace);
-    RunOptions options;
-    options.steps_max = world.steps_max();
-    options.observer = &collector;
-    result.run.result = world.world().run(strategy, options);
-    result.missed = std::move(strategy).missed();
+    result.run = run_by_landmarks(world, recording, &result.missed);
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

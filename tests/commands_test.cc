@@ -236,6 +236,37 @@ TEST_F(Commands, FuzzFindingsNameTheSeedAndStrategyThatRepeatThem) {
   EXPECT_EQ(again["findings"][0]["strategy"], json["findings"][0]["strategy"]);
 }
 
+TEST_F(Commands, MinimizeSaysWhatItTookAwayAndStoresTheRest) {
+  ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
+  const Output first = interleaf("minimize a.rec -o b.rec");
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(first.err, "interleaf replay b.rec\n");
+  EXPECT_NE(first.out.find(" calls 10 -> 8\n"), std::string::npos) << first.out;
+  EXPECT_NE(first.out.find(" preemptions 0 -> 0 (minimum)\n"), std::string::npos) << first.out;
+  const Output replay = interleaf("replay b.rec");
+  EXPECT_EQ(replay.status, 1);
+  EXPECT_NE(replay.out.find(" minimised to 0 preemptions (minimum)\n"), std::string::npos);
+  EXPECT_LT(interleaf("table b.rec").out.size(), interleaf("table b.rec --full").out.size());
+
+  EXPECT_EQ(interleaf("minimize a.rec -o b.rec").status, 129);
+  const Output again = interleaf("minimise a.rec -o b.rec --force --json");
+  EXPECT_EQ(again.status, 0);
+  const Json json = Json::parse(again.out);
+  EXPECT_EQ(json["reduced"]["calls"], Json({10, 8}));
+  EXPECT_EQ(json["minimum"], true);
+  EXPECT_EQ(json["recording"], "b.rec");
+}
+
+TEST_F(Commands, MinimizeRefusesWhatItCanNotMinimise) {
+  ASSERT_EQ(interleaf("run control -o clean.rec").status, 0);
+  EXPECT_EQ(interleaf("minimize clean.rec").err,
+            "interleaf: the recording is clean: there is nothing to minimise\n");
+  EXPECT_EQ(interleaf("minimize clean.rec").status, 129);
+  EXPECT_EQ(interleaf("minimize missing.rec").status, 129);
+  EXPECT_EQ(interleaf("minimize").status, 129);
+  EXPECT_EQ(interleaf("minimize clean.rec --time soon").status, 129);
+}
+
 TEST_F(Commands, RecordingsSurviveAMail) {
   ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
   const Output text = interleaf("table a.rec --text");

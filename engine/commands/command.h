@@ -87,6 +87,7 @@ Verb add_list(CLI::App& program);
 Verb add_run(CLI::App& program);
 Verb add_fuzz(CLI::App& program);
 Verb add_explore(CLI::App& program);
+Verb add_minimize(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_table(CLI::App& program);
 
