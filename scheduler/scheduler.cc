@@ -388,7 +388,10 @@ RunEnd Scheduler::judge_hang() {
   }
   if (polling != 0 && died_) return RunEnd::kStopped;
   if (polling != 0) {
+    const TaskId ran = current_;
+    set_current(static_cast<TaskId>(std::countr_zero(polling)));
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
+    set_current(ran);
     return RunEnd::kLivelock;
   }
   Deadlock deadlock = describe_deadlock(*this);

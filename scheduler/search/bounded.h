@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
 
 namespace interleaf {
@@ -142,9 +143,6 @@ struct BoundedResult {
   BoundedEstimate estimate;
   std::string hidden_dependence;  // what verify_cache found: the search ended there
 };
-
-// Makes a World in slot `slot` and calls `work` with it, all in the calling thread.
-using WithWorld = std::function<void(unsigned slot, const std::function<void(World&)>& work)>;
 
 // Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws CheckpointError, and what
 // `with_world` throws.

@@ -15,54 +15,91 @@
 // Holds for programs whose tasks share nothing that they do not announce.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
 
 namespace interleaf {
 
+// Defects on purpose, for the tests that have to notice them.
+enum class DporFault : std::uint8_t {
+  kNone,
+  kLastRaceOnly,   // only the last event that a step races with
+  kPerformedOnly,  // no races of what is blocked
+  kNoFallback,     // nothing is tried where a reversal might not be possible
+  kJoinReleases,   // the order through a release hides the race with the acquisition
+  kCutAtFinding,   // a run ends at its first finding
+};
+
+struct DporProgress {
+  std::uint64_t runs = 0;  // complete and redundant ones
+  double seconds = 0;
+};
+
 struct DporOptions {
+  unsigned jobs = 1;            // 1 .. 64 workers
   std::uint64_t runs_max = 0;   // complete ones and redundant ones; 0: no limit, as below
   double seconds_max = 0;       // looked at after every run
   bool snapshots = true;        // false: run every prefix again
   unsigned snapshot_steps = 0;  // steps between snapshots, at least; 0: by the World's size
-  bool stop_at_first = false;   // at the first finding
   bool hash_orders = false;     // ended() gets the hash of the order; costs time
-  RunOptions run;               // the seed is not used
-  // What a run found, as it is to be told apart; default: the signature of every finding.
+  RunOptions run;               // the seed is not used; no observer
+  DporFault fault = DporFault::kNone;
+
+  // Called by workers, in their threads and at the same time if there are several. What a run
+  // found, as it is to be told apart; default: the signature of every finding.
   std::function<std::vector<std::string>(const RunResult&)> signatures;
-  // Called with every complete run: once for each order.
+
+  // These are called one at a time.
+
+  // With every complete run: once for each order; which of its runs that is depends on timing if
+  // there are several workers.
   std::function<void(const RunResult&, const Hash128& order)> ended;
+  std::function<void(const DporProgress&)> progress;  // about twice a second
+
+  // Set by somebody else (a signal handler): the search ends after the runs at hand.
+  const std::atomic<bool>* interrupted = nullptr;
 };
 
 struct DporFinding {
   std::string signature;
-  std::uint64_t preemptions = 0;
-  Schedule schedule;
-  std::uint64_t count = 0;  // orders that have it
+  Hash128 order;                  // of those that have it, the one with the least hash
+  Schedule schedule;              // the normal form of `order` (normal_form.h)
+  std::uint64_t preemptions = 0;  // of the schedule; others may have fewer
+  std::uint64_t count = 0;        // orders that have it
 };
 
 struct DporResult {
   bool complete = false;              // every order was run, none cut by RunOptions::steps_max
   std::uint64_t classes = 0;          // complete runs: one for each order
   std::uint64_t redundant = 0;        // runs left when all that could go on was covered already
-  std::uint64_t cut = 0;              // runs that reached RunOptions::steps_max
-  std::uint64_t events = 0;           // performed, those of repeated prefixes not counted
+  std::uint64_t cut = 0;              // of the complete ones: by RunOptions::steps_max
+  std::uint64_t events = 0;           // steps performed, those of repeated prefixes not counted
   std::uint64_t replayed = 0;         // performed again to get to a branch
   std::uint64_t fallbacks = 0;        // races that were answered by trying every task
-  std::size_t snapshot_bytes = 0;     // held at most
-  std::vector<DporFinding> findings;  // in order of signature; the schedule: of the first run found
+  std::size_t snapshot_bytes = 0;     // held at most, of all workers
+  std::vector<DporFinding> findings;  // in order of signature
   bool out_of_budget = false;
-  const char* budget = "";  // which: "runs" or "time"
-  // Of the whole search, from the part of the tree that is done, if out of budget: 0 is unknown.
-  double estimated_classes = 0;
+  const char* budget = "";  // which: "runs", "time"; or "interrupted"
+  // Out of budget: the part of the tree of choices that is done, weighted by what was known to be
+  // tried at each choice. 0: too early to say.
+  double done = 0;
 };
 
-// `world` must not be paused; it is left in any state.
-DporResult explore_dpor(World& world, const DporOptions& options);
+// Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws what `with_world` throws.
+// Classes, findings and completeness do not depend on the number of jobs or on timing, unless the
+// search was out of budget: no order is run to its end twice, since every worker's choices are
+// covered for those that were handed out after them. The numbers of redundant runs, events and
+// fallbacks may.
+DporResult explore_dpor(const WithWorld& with_world, const DporOptions& options);
+
+// One worker. `world` must not be paused; it is left in any state.
+DporResult explore_dpor(World& world, DporOptions options);
 
 }  // namespace interleaf

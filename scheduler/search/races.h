@@ -34,10 +34,10 @@ constexpr bool may_be_coenabled(const LoggedEvent& earlier, const RacingAccess& 
 // (log.tasks() entries: the last event of its task); it is overwritten.
 //
 // An event that cannot be reversed is neither told nor joined, so that the acquisition behind a
-// release is found.
+// release is found. (`joins_all`: it is joined. Wrong; for tests that must notice.)
 template <typename Each>
 void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber last,
-               std::uint32_t* known, Each each) {
+               std::uint32_t* known, bool joins_all, Each each) {
   if (access.object == kPrivateObject) return;
   const CommutingClass kind = commuting_class(access.op);
   for (EventNumber i = last; i != kNoEvent; i = log[i].previous) {
@@ -49,8 +49,9 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
       continue;
     }
     if (kind == other && kind != CommutingClass::kExclusive) continue;
-    if (!may_be_coenabled(event, access)) continue;
-    each(i);
+    const bool reversible = may_be_coenabled(event, access);
+    if (!reversible && !joins_all) continue;
+    if (reversible) each(i);
     const std::uint32_t* const clock = log.clock(i);
     for (unsigned t = 0; t < log.tasks(); ++t) known[t] = std::max(known[t], clock[t]);
   }
@@ -59,14 +60,19 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
 // The same for all events of the step that event `first` of the log began: each(i, j) for a race of
 // event i with event j of the step.
 template <typename Each>
-void for_races_of_step(const HappensBefore& log, EventNumber first, Each each) {
+void for_races_of_step(const HappensBefore& log, EventNumber first, bool joins_all, Each each) {
   std::uint32_t known[kTasksMax];
   log.copy_clock(log[first].previous_of_task, known);
   for (EventNumber j = first; j < log.size() && log[j].step == first; ++j) {
     const LoggedEvent& event = log[j];
     for_races(log, {event.task, event.op, event.object, event.gated}, event.previous, known,
-              [&](EventNumber i) { each(i, j); });
+              joins_all, [&](EventNumber i) { each(i, j); });
   }
+}
+
+template <typename Each>
+void for_races_of_step(const HappensBefore& log, EventNumber first, Each each) {
+  for_races_of_step(log, first, false, each);
 }
 
 }  // namespace interleaf

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/search/dpor_walk.h"
+
+#include <bit>
+#include <thread>
+#include <utility>
+
+#include "scheduler/check.h"
+
+namespace interleaf {
+namespace {
+
+bool conflict(Op a, Op b) {
+  const CommutingClass kind = commuting_class(a);
+  return kind == CommutingClass::kExclusive || kind != commuting_class(b);
+}
+
+// Who polls goes on when something changed: not in every state.
+bool is_gated(Op op, bool gated) { return gated || op == Op::kRelax; }
+
+}  // namespace
+
+// ---- the path
+// ------------------------------------------------------------------------------------
+
+void DporWalk::adopt(DporPath path) {
+  path_ = std::move(path);
+  fresh_ = true;
+}
+
+bool DporWalk::back_to_open_choice(const std::function<bool()>& gives_up) {
+  while (!path_.empty()) {
+    DporStep& step = path_.back();
+    {
+      auto lock = locked(*step.node);
+      while (step.node->todo() != 0 && !step.node->settled()) {
+        lock.unlock();
+        if (gives_up()) return false;
+        std::this_thread::yield();
+        lock.lock();
+      }
+      if (step.node->todo() != 0) {
+        step.choose();
+        log_.truncate(step.events);
+        node_of_.resize(step.events);
+        value_of_.resize(step.events);
+        return true;
+      }
+    }
+    if (!step.node->shared) spare_.push_back(std::move(step.node));
+    path_.pop_back();
+  }
+  return false;
+}
+
+DporPath DporWalk::give_away() {
+  const std::lock_guard lock(tree_);
+  for (std::size_t place = 0; place < path_.size(); ++place) {
+    if (path_[place].node->todo() == 0 || !path_[place].node->settled()) continue;
+    DporPath given(path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(place) + 1);
+    for (const DporStep& step : given) step.node->shared = true;
+    given.back().choose();
+    return given;
+  }
+  return {};
+}
+
+DporNode& DporWalk::append(TaskMask enabled, std::uint8_t taken, bool data) {
+  DporStep& step = path_.emplace_back();
+  if (spare_.empty()) {
+    step.node = std::make_shared<DporNode>();
+  } else {
+    step.node = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  step.taken = taken;
+  step.events = at_;
+  step.covered = 0;
+  DporNode& node = *step.node;
+  node.enabled = enabled;
+  node.done = task_bit(taken);
+  node.known = 0;
+  node.backtrack = data ? enabled : node.done;
+  node.sleep = sleep_;
+  node.besides = besides_;
+  node.data = data;
+  return node;
+}
+
+// The tasks that are covered where the last choice is made.
+void DporWalk::fall_asleep(const DporStep& step) {
+  const auto lock = locked(*step.node);
+  sleep_ = step.node->sleep | step.covered;
+  besides_ = step.node->besides;
+}
+
+// ---- the run
+// -------------------------------------------------------------------------------------
+
+void DporWalk::go_on_from(const Mark& mark) {
+  at_ = mark.events;
+  open_step_ = kNoEvent;
+  saved_choice_ = mark.choices;
+  saved_step_ = mark.step;
+  pause_ = Pause::kNone;
+}
+
+void DporWalk::begin(std::uint64_t) {
+  at_ = 0;
+  saved_step_ = 0;
+  saved_choice_ = kNever;
+  pause_ = Pause::kNone;
+  sleep_ = 0;
+  besides_.clear();
+  open_step_ = kNoEvent;
+}
+
+void DporWalk::end(const Scheduler& s, bool cut) {
+  if (pause_ != Pause::kNone || cut) return;
+  complete_step(s);
+  look_at_blocked(s);
+}
+
+Hash128 DporWalk::order() const {
+  OrderHash order;
+  order.clear();
+  for (EventNumber i = 0; i < at_; ++i) {
+    order.event(log_[i].task, log_[i].op, log_[i].object);
+    if (value_of_[i] != kNoValue) order.value(log_[i].task, value_of_[i]);
+  }
+  return order.total();
+}
+
+bool DporWalk::repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
+  if (std::exchange(fresh_, false)) {
+    log_.begin(s.task_count());
+    node_of_.clear();
+    value_of_.clear();
+  }
+  if (at_ < log_.size()) {
+    CHECK(log_[at_].task == task);
+    ++at_;
+  } else if (known) {  // an adopted path
+    log_.add(task, s.task(task).next);
+    add_event(place);
+  } else {
+    return false;
+  }
+  ++replayed;
+  return true;
+}
+
+TaskId DporWalk::pick(const Scheduler& s, TaskMask runnable) {
+  const HeapScope heap;
+  const std::size_t choice = s.choices();
+  if (choice < path_.size()) {
+    const DporStep& step = path_[choice];
+    const bool known = choice + 1 < path_.size();
+    if (repeat(s, step.taken, known, static_cast<std::uint32_t>(choice))) return step.taken;
+    CHECK(at_ == step.events);
+    if (options_.snapshots && choice != saved_choice_ && s.step() >= saved_step_ + snapshot_steps) {
+      pause_ = Pause::kSnapshot;
+      return kPause;
+    }
+    fall_asleep(step);
+    perform(s, step.taken, static_cast<std::uint32_t>(choice));
+    return step.taken;
+  }
+  if (fresh_) repeat(s, kNoTask, false, kForced);
+  if (pause_ == Pause::kRedundant || pause_ == Pause::kCut) return kPause;
+  complete_step(s);
+  look_at_blocked(s);
+  if (has(DporFault::kCutAtFinding) && !s.findings().empty()) {
+    pause_ = Pause::kCut;
+    return kPause;
+  }
+  const TaskMask candidates = runnable & ~sleep_;
+  if (candidates == 0) {
+    pause_ = Pause::kRedundant;
+    return kPause;
+  }
+  if (options_.snapshots && choice != saved_choice_ && s.step() >= saved_step_ + snapshot_steps) {
+    pause_ = Pause::kSnapshot;
+    return kPause;
+  }
+  const TaskId task = preferred(s, candidates);
+  append(runnable, task, false);
+  perform(s, task, static_cast<std::uint32_t>(choice));
+  return task;
+}
+
+unsigned DporWalk::pick_value(const Scheduler& s, const char*, unsigned count) {
+  const HeapScope heap;
+  const std::size_t choice = s.choices();
+  if (pause_ == Pause::kRedundant) return 0;  // a forced step was; nothing of it counts
+  if (choice == path_.size()) {
+    CHECK(count <= 64);  // as many as the mask holds; nobody has more
+    append(count == 64 ? ~TaskMask{0} : (TaskMask{1} << count) - 1, 0, true);
+  } else if (choice + 1 == path_.size() && open_step_ == kNoEvent) {
+    fall_asleep(path_[choice]);
+    open_step_ = log_[at_ - 1].step;  // what else it does follows from the value
+  }
+  value_of_[at_ - 1] = path_[choice].taken;
+  return path_[choice].taken;
+}
+
+void DporWalk::forced(const Scheduler& s, TaskId only) {
+  const HeapScope heap;
+  if (repeat(s, only, s.choices() < path_.size(), kForced)) return;
+  if (pause_ == Pause::kRedundant) return;
+  complete_step(s);
+  look_at_blocked(s);
+  // Covered already: left at the next choice, or when the run ends.
+  if ((sleep_ & task_bit(only)) != 0) {
+    pause_ = Pause::kRedundant;
+    return;
+  }
+  perform(s, only, kForced);
+}
+
+void DporWalk::also(const Scheduler&, Op op, std::uint32_t object) {
+  const HeapScope heap;
+  if (pause_ == Pause::kRedundant) return;
+  if (at_ < log_.size()) {  // of the known prefix
+    CHECK(log_[at_].object == object);
+    ++at_;
+    return;
+  }
+  log_.also(op, object);
+  add_event(node_of_.back());
+}
+
+// Steps that nobody else's depends on first, so that choices lie deep and little is repeated for
+// each; else the running task, so that first findings have few preemptions; then who has not run.
+TaskId DporWalk::preferred(const Scheduler& s, TaskMask candidates) const {
+  const TaskId ran = s.current_id();
+  const bool goes_on = ran != kNoTask && (candidates & task_bit(ran)) != 0;
+  if (goes_on && !users_.contended(s.task(ran).next)) return ran;
+  TaskId fresh = kNoTask;
+  for (TaskMask rest = candidates; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    if (!users_.contended(s.task(id).next)) return id;
+    if (fresh == kNoTask && s.task(id).own_steps == 0) fresh = id;
+  }
+  if (goes_on) return ran;
+  return fresh != kNoTask ? fresh : static_cast<TaskId>(std::countr_zero(candidates));
+}
+
+// ---- steps
+// ---------------------------------------------------------------------------------------
+
+// `task` is about to perform what it announced, chosen at path_[place], or forced. What else the
+// step does is not known yet.
+void DporWalk::perform(const Scheduler& s, TaskId task, std::uint32_t place) {
+  log_.add(task, s.task(task).next);
+  users_.add(task, s.task(task).next);
+  open_step_ = at_;
+  add_event(place);
+  ++events;
+}
+
+void DporWalk::add_event(std::uint32_t place) {
+  node_of_.push_back(place);
+  value_of_.push_back(kNoValue);
+  ++at_;
+}
+
+// All that the last step did is known: what it races with, and who need not sleep after it.
+void DporWalk::complete_step(const Scheduler& s) {
+  if (open_step_ == kNoEvent) return;
+  const EventNumber first = std::exchange(open_step_, kNoEvent);
+  bool seen = false;
+  const bool joins_all = has(DporFault::kJoinReleases);
+  for_races_of_step(log_, first, joins_all, [&](EventNumber i, EventNumber) {
+    if (!seen || !has(DporFault::kLastRaceOnly)) reverse(i, first);
+    seen = true;
+  });
+  const TaskId self = log_[first].task;
+  const std::uint32_t place = node_of_[first];
+  for (EventNumber k = first; k < log_.size(); ++k) {
+    if (log_[k].object != kPrivateObject) wake(s, log_[k].op, log_[k].object);
+  }
+  if (place != kForced) {
+    DporNode& node = *path_[place].node;
+    const auto lock = locked(node);
+    for (EventNumber k = first + 1; k < log_.size(); ++k) {
+      node.besides.push_back({self, log_[k].op, log_[k].object});
+    }
+    node.known |= task_bit(self);
+  }
+  std::erase_if(besides_, [&](const Besides& b) { return (sleep_ & task_bit(b.task)) == 0; });
+}
+
+// Whoever's next step conflicts with this access need not sleep any longer.
+void DporWalk::wake(const Scheduler& s, Op op, std::uint32_t object) {
+  for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    const Access& next = s.task(id).next;
+    if (next.object == object && conflict(next.op, op)) sleep_ &= ~task_bit(id);
+  }
+  for (const Besides& b : besides_) {
+    if (b.object == object && conflict(b.op, op)) sleep_ &= ~task_bit(b.task);
+  }
+}
+
+// ---- races
+// ---------------------------------------------------------------------------------------
+
+// A blocked task may never perform what it announced; its races count all the same. Looked at
+// after the step that it announced it in or that touched its object.
+void DporWalk::look_at_blocked(const Scheduler& s) {
+  if (at_ == 0 || has(DporFault::kPerformedOnly)) return;
+  const TaskId ran = log_[at_ - 1].task;
+  for (TaskId id = 0; id < s.task_count(); ++id) {
+    const Task& task = s.task(id);
+    if ((s.runnable() & task_bit(id)) != 0 || task.finished) continue;
+    if (id == ran || touched_by_last_step(task.next.object)) look_at_blocked(id, task.next);
+  }
+}
+
+bool DporWalk::touched_by_last_step(std::uint32_t object) const {
+  for (EventNumber k = log_[at_ - 1].step; k < log_.size(); ++k) {
+    if (log_[k].object == object) return true;
+  }
+  return false;
+}
+
+void DporWalk::look_at_blocked(TaskId id, const Access& access) {
+  const RacingAccess racing{id, access.op, access.object, is_gated(access.op, access.gated)};
+  std::uint32_t known[kTasksMax];
+  log_.copy_clock(log_.last_of_task(id), known);
+  const EventNumber last = log_.last_of_object(access.object);
+  for_races(log_, racing, last, known, has(DporFault::kJoinReleases), [&](EventNumber i) {
+    reverse(i, log_.size(), racing, follows_nothing_since(i, racing, last));
+  });
+}
+
+// Sees to it that some run has the step that event `first` began before that of event i.
+void DporWalk::reverse(EventNumber i, EventNumber first) {
+  const LoggedEvent& main = log_[first];
+  const RacingAccess later{main.task, main.op, main.object, is_gated(main.op, main.gated)};
+  bool free = true;
+  for (EventNumber k = first; k < log_.size() && free; ++k) {
+    const LoggedEvent& event = log_[k];
+    free = follows_nothing_since(i, {event.task, event.op, event.object, false}, event.previous);
+  }
+  reverse(i, first, later, free);
+}
+
+// The same, with what lies before event `end`; `free`: `later` follows none of it but what
+// follows i.
+void DporWalk::reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free) {
+  const EventNumber step = log_[i].step;
+  if (node_of_[step] == kForced) return;  // nobody else could go on
+  DporNode& node = *path_[node_of_[step]].node;
+  TaskMask moved = 0;  // tasks with an event after i
+  TaskMask first = initials(step, end, moved);
+  if (free && (moved & task_bit(later.task)) == 0) first |= task_bit(later.task);
+  first &= node.enabled;
+  const auto lock = locked(node);
+  if (first == 0 || !can_be_reversed(i, later, node, moved)) {
+    ++fallbacks;
+    if (!has(DporFault::kNoFallback)) node.backtrack |= node.enabled;
+    return;
+  }
+  if ((first & (node.backtrack | node.sleep)) != 0) return;
+  const TaskMask own = first & task_bit(later.task);
+  node.backtrack |= own != 0 ? own : first & (~first + 1);
+}
+
+// The tasks whose first step after step `i`, before `end`, follows neither i nor any since.
+TaskMask DporWalk::initials(EventNumber i, EventNumber end, TaskMask& moved) const {
+  TaskMask found = 0;
+  for (EventNumber k = log_.end_of_step(i); k < end; ++k) {
+    if (log_[k].step != k) continue;
+    const TaskMask self = task_bit(log_[k].task);
+    if ((moved & self) != 0) continue;
+    moved |= self;
+    if (!log_.before(i, k) && begins_after(i, k)) found |= self;
+  }
+  return found;
+}
+
+// True if what the step of event k follows directly on its objects lies before event i.
+bool DporWalk::begins_after(EventNumber i, EventNumber k) const {
+  for (EventNumber event = k; event < log_.size() && log_[event].step == k; ++event) {
+    const EventNumber direct = log_.last_of_previous_epoch(event);
+    if (direct != kNoEvent && direct >= i && direct < k) return false;
+  }
+  return true;
+}
+
+// True if no event from i to `last` on the object of `later` that does not itself follow i is
+// dependent with it.
+bool DporWalk::follows_nothing_since(EventNumber i, const RacingAccess& later,
+                                     EventNumber last) const {
+  if (later.object == kPrivateObject) return true;
+  for (EventNumber k = last; k != kNoEvent && k > i; k = log_[k].previous) {
+    if (log_[k].task == later.task || log_.before(i, k)) continue;
+    if (conflict(later.op, log_[k].op)) return false;
+  }
+  return true;
+}
+
+// True if `later` is known to be enabled before event i and after what does not follow i.
+bool DporWalk::can_be_reversed(EventNumber i, const RacingAccess& later, const DporNode& node,
+                               TaskMask moved) const {
+  if (!later.gated) return true;
+  // It had announced the same, and could have gone on.
+  const TaskMask self = task_bit(later.task);
+  if ((moved & self) == 0 && (node.enabled & self) != 0) return true;
+  // What took it away was waiting for the same condition: "free", "done".
+  const auto waits = [](Op op) { return op == Op::kAcquire || op == Op::kWait; };
+  return log_[i].gated && waits(log_[i].op) && waits(later.op) && log_[i].object == later.object;
+}
+
+}  // namespace interleaf

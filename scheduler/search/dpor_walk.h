@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The strategy of the DPOR search: follows a path of choices, then goes on where nothing is covered
+// yet, and adds to the nodes of the path what the races of the new steps ask for. Internal to
+// dpor.h. Belongs to one World.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "scheduler/scheduler.h"
+#include "scheduler/search/dpor.h"
+#include "scheduler/search/dpor_node.h"
+#include "scheduler/search/happens_before.h"
+#include "scheduler/search/order_hash.h"
+#include "scheduler/search/races.h"
+
+namespace interleaf {
+
+// Who used which object in the runs so far, as far as a table of fixed size remembers.
+class ObjectUsers {
+ public:
+  bool contended(const Access& access) const {
+    if (access.object == kPrivateObject) return false;
+    const Entry& entry = entries_[place(access)];
+    return entry.address == access.address && (entry.tasks & (entry.tasks - 1)) != 0;
+  }
+  void add(TaskId task, const Access& access) {
+    if (access.object == kPrivateObject) return;
+    Entry& entry = entries_[place(access)];
+    if (entry.address != access.address) entry = {access.address, 0};
+    entry.tasks |= task_bit(task);
+  }
+
+ private:
+  struct Entry {
+    const void* address = nullptr;
+    TaskMask tasks = 0;
+  };
+  static std::size_t place(const Access& access) {
+    return reinterpret_cast<std::uintptr_t>(access.address) / 4 % kEntries;
+  }
+  static constexpr std::size_t kEntries = 4096;
+  std::vector<Entry> entries_{kEntries};
+};
+
+class DporWalk final : public Strategy {
+ public:
+  enum class Pause : std::uint8_t {
+    kNone,
+    kRedundant,  // all that could go on was covered already
+    kSnapshot,
+    kCut,  // DporFault::kCutAtFinding
+  };
+  // Where a run was paused for a snapshot.
+  struct Mark {
+    std::size_t choices = 0;
+    EventNumber events = 0;
+    std::uint64_t step = 0;
+  };
+
+  // `tree`: for nodes that several workers have.
+  DporWalk(const DporOptions& options, std::mutex& tree) : options_(options), tree_(tree) {}
+
+  // ---- for the search ----
+
+  unsigned snapshot_steps = 1;
+  std::uint64_t events = 0;
+  std::uint64_t replayed = 0;
+  std::uint64_t fallbacks = 0;
+
+  const DporPath& path() const { return path_; }
+  Pause pause() const { return pause_; }
+  // Goes on from a path of another worker: its last choice is what is to be done.
+  void adopt(DporPath path);
+  // Takes the path back to the deepest choice with something left to try, and chooses that. False
+  // if there is none, or if it has to wait for another worker that `gives_up` says will not come.
+  bool back_to_open_choice(const std::function<bool()>& gives_up);
+  // The shallowest choice of the path with something left, as a path for another worker; empty if
+  // there is none. All of it is shared from now on.
+  DporPath give_away();
+
+  void save(const Scheduler& s, Mark& mark) const { mark = {s.choices(), at_, s.step()}; }
+  // The World was restored to `mark`, or is still there.
+  void go_on_from(const Mark& mark);
+  // The run is over: races of what will not be performed any more.
+  void end(const Scheduler& s, bool cut);
+  // Of the run at hand, as OrderHash defines it.
+  Hash128 order() const;
+
+  // ---- for the scheduler ----
+
+  void begin(std::uint64_t) override;
+  TaskId pick(const Scheduler& s, TaskMask runnable) override;
+  unsigned pick_value(const Scheduler& s, const char*, unsigned count) override;
+  bool sees_forced() const override { return true; }
+  void forced(const Scheduler& s, TaskId only) override;
+  bool sees_also() const override { return true; }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override;
+
+ private:
+  static constexpr std::size_t kNever = ~std::size_t{0};
+  static constexpr std::uint32_t kForced = ~std::uint32_t{0};
+  static constexpr std::uint8_t kNoValue = 0xff;
+
+  // Holds the lock of the tree if the node is one of several workers.
+  std::unique_lock<std::mutex> locked(const DporNode& node) const {
+    return node.shared ? std::unique_lock(tree_) : std::unique_lock<std::mutex>();
+  }
+  // A step of the known prefix, which the log has or lost. False: there is something new to do.
+  bool repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place);
+  DporNode& append(TaskMask enabled, std::uint8_t taken, bool data);
+  void fall_asleep(const DporStep& step);
+  TaskId preferred(const Scheduler& s, TaskMask candidates) const;
+  void perform(const Scheduler& s, TaskId task, std::uint32_t place);
+  void add_event(std::uint32_t place);
+  void complete_step(const Scheduler& s);
+  void wake(const Scheduler& s, Op op, std::uint32_t object);
+  void look_at_blocked(const Scheduler& s);
+  void look_at_blocked(TaskId id, const Access& access);
+  bool touched_by_last_step(std::uint32_t object) const;
+  void reverse(EventNumber i, EventNumber first);
+  void reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free);
+  TaskMask initials(EventNumber i, EventNumber end, TaskMask& moved) const;
+  bool begins_after(EventNumber i, EventNumber k) const;
+  bool follows_nothing_since(EventNumber i, const RacingAccess& later, EventNumber last) const;
+  bool can_be_reversed(EventNumber i, const RacingAccess& later, const DporNode& node,
+                       TaskMask moved) const;
+  // A defect on purpose is switched on.
+  bool has(DporFault fault) const { return options_.fault == fault; }
+
+  const DporOptions& options_;
+  std::mutex& tree_;
+  DporPath path_;
+  std::vector<std::shared_ptr<DporNode>> spare_;  // nodes that nobody has
+  HappensBefore log_;
+  ObjectUsers users_;
+  std::vector<std::uint32_t> node_of_;  // by event: its place in the path, or kForced
+  std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
+  EventNumber at_ = 0;                  // events performed in the run at hand
+  EventNumber open_step_ = kNoEvent;    // the step that is under way began with it
+  TaskMask sleep_ = 0;
+  std::vector<Besides> besides_;  // of those who sleep
+  Pause pause_ = Pause::kNone;
+  std::uint64_t saved_step_ = 0;
+  std::size_t saved_choice_ = kNever;
+  bool fresh_ = true;
+};
+
+}  // namespace interleaf
