@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine/explore_unbounded.h"
 #include "engine/user_error.h"
 #include "engine/version.h"
 #include "scheduler/search/checkpoint.h"
@@ -95,6 +96,14 @@ BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& confi
   return bounded;
 }
 
+BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& bounded) {
+  try {
+    return explore_bounded(with_world, bounded);
+  } catch (const CheckpointError& error) {
+    throw UserError(error.what());
+  }
+}
+
 }  // namespace
 
 ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
@@ -110,11 +119,8 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     work(world.world());
   };
   ExploreReport report;
-  try {
-    report.search = explore_bounded(with_world, bounded);
-  } catch (const CheckpointError& error) {
-    throw UserError(error.what());
-  }
+  report.search = options.unbounded ? explore_unbounded(with_world, bounded, report.done)
+                                    : explore_orders(with_world, bounded);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ScenarioWorld world(0, configuration);
   for (const BoundedFinding& found : report.search.findings) {

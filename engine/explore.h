@@ -20,6 +20,9 @@ namespace interleaf {
 
 struct ExploreOptions {
   unsigned preemptions_max = 1;
+  // All orders, however many preemptions: scheduler/search/dpor.h. Goes on after findings; keeps
+  // nothing that memory_max, resume or verify_cache could apply to.
+  bool unbounded = false;
   unsigned jobs = 1;  // 1 .. 64
   // Budgets; 0: no limit.
   double seconds_max = 0;
@@ -43,7 +46,8 @@ struct ExploreFinding {
 };
 
 struct ExploreReport {
-  BoundedResult search;
+  BoundedResult search;  // if unbounded: one level, `pruned` are the redundant runs
+  double done = 0;       // unbounded and out of budget: DporResult::done
   double seconds = 0;
   std::vector<ExploreFinding> findings;  // fewest preemptions first
   // Of Scenario::window, looked for in a few hundred of the orders.

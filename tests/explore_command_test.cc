@@ -70,6 +70,45 @@ TEST_F(ExploreCommand, PrintsTheSameBytesForAnyNumberOfJobs) {
   }
 }
 
+// Two opens, small enough to be exhausted either way.
+constexpr char kSmall[] =
+    "title: Small\nkernel: 6.12.95\npersona: ext4\ngeometry: {hpage_pages: 4}\n"
+    "files:\n  f: {size: 4K, content: pattern(1)}\n"
+    "tasks:\n  a:\n    - fd = open(\"f\", O_RDWR)\n"
+    "  b:\n    - fd = open(\"f\", O_RDWR)\n    - close(fd)\n"
+    "expect: {verdict: clean}\n";
+
+TEST_F(ExploreCommand, FindsTheSameOrdersBoundedAndUnbounded) {
+  std::ofstream(directory_ / "small.yaml") << kSmall;
+  const Output unbounded = explore("small.yaml --unbounded --json");
+  EXPECT_EQ(unbounded.status, 0) << unbounded.err;
+  const Json all = Json::parse(unbounded.out);
+  EXPECT_EQ(all["complete"], true);
+  EXPECT_EQ(all["bound"], nullptr);
+  EXPECT_GT(all["orders"], 1);
+  const Json bounded = Json::parse(explore("small.yaml --preemptions 1000 --json").out);
+  EXPECT_EQ(bounded["complete"], true);
+  EXPECT_EQ(bounded["orders"], all["orders"]);
+  EXPECT_NE(explore("small.yaml --unbounded").out.find("\nno finding in any order: "),
+            std::string::npos);
+}
+
+TEST_F(ExploreCommand, UnboundedPrintsTheSameBytesForAnyNumberOfJobs) {
+  std::ofstream(directory_ / "small.yaml") << kSmall;
+  EXPECT_EQ(explore("small.yaml --unbounded -j 1").out, explore("small.yaml --unbounded -j 3").out);
+}
+
+TEST_F(ExploreCommand, UnboundedSaysWhenItIsNotComplete) {
+  const Output stopped = explore("control --unbounded --runs 500");
+  EXPECT_EQ(stopped.status, 125);
+  EXPECT_NE(stopped.out.find("stopped, out of runs\n"), std::string::npos) << stopped.out;
+  EXPECT_NE(stopped.out.find(", not complete\n"), std::string::npos);
+  EXPECT_EQ(explore("canary --unbounded --runs 500").status, 1);
+  for (const char* no : {"--preemptions 1", "--resume state", "--memory 1G", "--verify-cache"}) {
+    EXPECT_EQ(explore(std::string("control --unbounded ") + no).status, 129) << no;
+  }
+}
+
 TEST_F(ExploreCommand, StatesWhatWasCheckedInALine) {
   const Output clean = explore(kClean);
   EXPECT_EQ(clean.status, 0);

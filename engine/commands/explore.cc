@@ -45,6 +45,12 @@ std::uint64_t parse_bytes(const std::string& text) {
   return std::stoull(digits) << shift;
 }
 
+void show_progress_unbounded(const BoundedProgress& now) {
+  fmt::print(stderr, "\r{} runs, {:.0f} runs/s ", now.runs,
+             static_cast<double>(now.runs) / std::max(now.seconds, 1e-9));
+  std::fflush(stderr);
+}
+
 void show_progress(const BoundedProgress& now) {
   fmt::print(stderr, "\rlevel {}{}, {} runs, {} prefixes, {:.0f} runs/s ", now.level,
              now.level_done > 0 ? fmt::format(" at {:.0f} %", 100 * now.level_done) : "", now.runs,
@@ -76,10 +82,12 @@ int exit_code(const Flags& flags, const ExploreReport& report) {
 void print_notes(const Flags& flags, const ExploreReport& report) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
-  double seconds = 0;
+  double seconds = flags.options.unbounded ? report.seconds : 0;
   for (const BoundedLevel& level : search.levels) seconds += level.seconds;
-  fmt::print(stderr, "{} runs in {:.1f} s, {:.0f} runs/s, {} job{}\n", grouped(runs), seconds,
-             static_cast<double>(runs) / std::max(seconds, 1e-9), flags.options.jobs,
+  const std::string redundant =
+      flags.options.unbounded ? fmt::format(" ({} redundant)", grouped(search.pruned)) : "";
+  fmt::print(stderr, "{} runs{} in {:.1f} s, {:.0f} runs/s, {} job{}\n", grouped(runs), redundant,
+             seconds, static_cast<double>(runs) / std::max(seconds, 1e-9), flags.options.jobs,
              flags.options.jobs == 1 ? "" : "s");
   if (search.out_of_budget && !flags.options.resume.empty()) {
     fmt::print(stderr, "the same command goes on from {}\n", flags.options.resume);
@@ -107,7 +115,7 @@ int explore_main(Flags flags) {
   if (!flags.output.empty()) std::filesystem::create_directories(flags.output);
 
   const bool terminal = isatty(STDERR_FILENO) != 0;
-  if (terminal) options.progress = show_progress;
+  if (terminal) options.progress = options.unbounded ? show_progress_unbounded : show_progress;
   ExploreReport report;
   {
     const Interrupt interrupt;
@@ -134,8 +142,10 @@ int explore_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !report.findings.empty()) {
-    fmt::print(stderr, "interleaf explore {} --preemptions {}\n", flags.scenario.text(),
-               report.findings.front().run.result.preemptions);
+    fmt::print(stderr, "interleaf explore {} {}\n", flags.scenario.text(),
+               options.unbounded ? "--unbounded"
+                                 : fmt::format("--preemptions {}",
+                                               report.findings.front().run.result.preemptions));
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;
@@ -148,20 +158,27 @@ Verb add_explore(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("explore", "all orders with few preemptions");
   flags->scenario.add_to(*verb);
   flags->verdict.add_to(*verb);
-  verb->add_option("--preemptions", flags->options.preemptions_max, "at most so many; 1");
+  CLI::Option* bound =
+      verb->add_option("--preemptions", flags->options.preemptions_max, "at most so many; 1");
+  CLI::Option* unbounded = verb->add_flag("--unbounded", flags->options.unbounded,
+                                          "all orders: dynamic partial-order reduction");
+  unbounded->excludes(bound);
   verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel; all cores");
   verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
   verb->add_option("--runs", flags->options.runs_max, "stop after so many runs");
-  verb->add_option("--memory", flags->memory, "stop when the search takes so much (800M, 4G); 2G");
+  verb->add_option("--memory", flags->memory, "stop when the search takes so much (800M, 4G); 2G")
+      ->excludes(unbounded);
   verb->add_option("--resume", flags->options.resume,
-                   "keep the state of the search in this file, and go on from it if it exists");
+                   "keep the state of the search in this file, and go on from it if it exists")
+      ->excludes(unbounded);
   verb->add_option("--resume-every", flags->resume_every, "how often it is written; 30s");
   verb->add_flag("--estimate", flags->estimate,
                  "only say how many interleavings there are, by random walks");
   verb->add_flag("--keep-going", flags->options.keep_going, "do not stop at the first finding");
   verb->add_flag("--no-snapshots", flags->no_snapshots, "run every prefix again");
   verb->add_flag("--verify-cache", flags->options.verify_cache,
-                 "look for state that tasks share without a scheduling point");
+                 "look for state that tasks share without a scheduling point")
+      ->excludes(unbounded);
   verb->add_option("--ignore", flags->options.ignore,
                    "signatures that begin so are counted but are no findings")
       ->allow_extra_args(false);

@@ -32,15 +32,34 @@ std::string rounded(double number) {
   return grouped(static_cast<std::uint64_t>(std::round(number / unit) * unit));
 }
 
-std::string how_far(const ExploreOptions& options, const ExploreReport& report) {
+std::string stopped(const ExploreReport& report) {
+  return report.seconds < 1 ? std::string("stopped")
+                            : fmt::format("stopped after {:.0f} s", report.seconds);
+}
+
+std::string out_of(const BoundedResult& search) {
+  if (std::string(search.budget) == "interrupted") return ", interrupted";
+  return fmt::format(", out of {}", search.budget);
+}
+
+// The weighted share of the tree is within a factor of three of the truth as a rule.
+std::string how_far_unbounded(const ExploreReport& report) {
   const BoundedResult& search = report.search;
-  std::string text =
-      fmt::format("{} at level {}",
-                  report.seconds < 1 ? std::string("stopped")
-                                     : fmt::format("stopped after {:.0f} s", report.seconds),
-                  search.levels.size() - 1);
-  text += std::string(search.budget) == "interrupted" ? ", interrupted"
-                                                      : fmt::format(", out of {}", search.budget);
+  std::string text = stopped(report) + out_of(search) + "\n";
+  if (report.done < 0.01) return text;
+  const double whole = static_cast<double>(search.classes) / report.done;
+  const double least = std::max(static_cast<double>(search.classes), whole / std::sqrt(3));
+  return text + fmt::format(
+                    "about {:.0f} % of the choices tried; {} to {} orders\n"
+                    "if the rest is like that\n",
+                    std::floor(100 * report.done), rounded(least), rounded(whole * std::sqrt(3)));
+}
+
+std::string how_far(const ExploreOptions& options, const ExploreReport& report) {
+  if (options.unbounded) return how_far_unbounded(report);
+  const BoundedResult& search = report.search;
+  std::string text = fmt::format("{} at level {}", stopped(report), search.levels.size() - 1);
+  text += out_of(search);
   text +=
       search.complete_up_to < 0
           ? "; no level is complete"
@@ -87,6 +106,10 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
   const std::uint64_t fewest = report.findings.front().run.result.preemptions;
   const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
   if (search.out_of_budget) text += how_far(options, report);
+  if (options.unbounded) {
+    return text + fmt::format("found: {}{}\n", scope_of(configuration, search),
+                              search.complete ? ", complete" : "");
+  }
   return text + fmt::format("found with {}{}: {}{}\n", counted(fewest, "preemption"),
                             proven ? ", and nothing with fewer" : "",
                             scope_of(configuration, search), search.complete ? ", complete" : "");
@@ -102,7 +125,7 @@ std::string explore_text(const Configuration& configuration, const ExploreOption
                         cpu_table(configuration, finding.run, {}), consequence(finding.run));
   }
   text += "\n";
-  for (std::size_t i = 0; i < search.levels.size(); ++i) {
+  for (std::size_t i = 0; i < search.levels.size() && !options.unbounded; ++i) {
     text += fmt::format("{}: {} more\n", counted(i, "preemption"),
                         counted(search.levels[i].classes, "order"));
   }
@@ -156,7 +179,9 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
   json["cut"] = search.cut;
   json["complete"] = search.complete;
   json["complete_up_to"] = search.complete_up_to;
-  json["bound"] = options.preemptions_max;
+  json["bound"] = nullptr;
+  if (!options.unbounded) json["bound"] = options.preemptions_max;
+  json["done"] = report.done;
   json["out_of_budget"] = search.budget;
   json["estimate"] = nullptr;
   if (search.estimate.known) {
