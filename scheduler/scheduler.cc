@@ -210,15 +210,14 @@ TaskId Scheduler::first_choice() {
 
 void Scheduler::watch_polled(const Task& task) {
   const Access& access = task.next;
-  if (access.object == kPrivateObject) return;
   for (TaskMask rest = polling_; rest != 0; rest &= rest - 1) {
     const auto id = static_cast<TaskId>(std::countr_zero(rest));
     Polled& polled = *tasks_[id]->polled;
     std::vector<std::uint32_t>& objects = polled.objects;
     const bool known = std::find(objects.begin(), objects.end(), access.object) != objects.end();
     if (id == task.id) {
-      if (!known) objects.push_back(access.object);
-    } else if (known && !op_only_reads(access.op)) {
+      if (!known && access.object != kPrivateObject) objects.push_back(access.object);
+    } else if (objects.empty() || (known && !op_only_reads(access.op))) {
       polled.changed = true;
       runnable_ |= relaxing_ & task_bit(id);
       relaxing_ &= ~task_bit(id);

@@ -128,7 +128,8 @@ class Scheduler {
 
   // The end of a turn of a polling loop that found nothing. The task goes on once another task
   // changed an object that this turn accessed, which may have happened already. What the first
-  // turn accessed is not known: after it, the task goes on at once, and no step is made.
+  // turn accessed is not known: after it, the task goes on at once, and no step is made. If a turn
+  // accessed nothing (it looks at what is not announced), any step of another task will do.
   void relax(Where where = Where::current());
   // The task goes on when no other can.
   void wait_for_quiet(Where where = Where::current());

@@ -113,14 +113,14 @@ TEST(Folio, IsNotFreedInABadState) {
       folio_put(f);
     });
   };
-  EXPECT_EQ(freed([](folio* f) { f->lock.lock(); }), "kernel-bug f->lock.peek_locked()");
+  EXPECT_EQ(freed([](folio* f) { f->lock.lock(); }), "kernel-bug f->lock.look_locked()");
   EXPECT_EQ(freed([](folio* f) { folio_set_writeback(f); }),
-            "kernel-bug f->flags.peek(PG_writeback)");
-  EXPECT_EQ(freed([](folio* f) { folio_set_private(f); }), "kernel-bug f->flags.peek(PG_private)");
-  EXPECT_EQ(freed([](folio* f) { folio_set_active(f); }), "kernel-bug f->flags.peek(PG_active)");
-  EXPECT_EQ(freed([](folio* f) { f->_mapcount.inc(); }), "kernel-bug f->_mapcount.peek() != 0");
+            "kernel-bug f->flags.look(PG_writeback)");
+  EXPECT_EQ(freed([](folio* f) { folio_set_private(f); }), "kernel-bug f->flags.look(PG_private)");
+  EXPECT_EQ(freed([](folio* f) { folio_set_active(f); }), "kernel-bug f->flags.look(PG_active)");
+  EXPECT_EQ(freed([](folio* f) { f->_mapcount.inc(); }), "kernel-bug f->_mapcount.look() != 0");
   EXPECT_EQ(freed([](folio* f) { f->mapping.store(reinterpret_cast<address_space*>(f)); }),
-            "kernel-bug f->mapping.peek() != nullptr && !folio_test_anon(f)");
+            "kernel-bug f->mapping.look() != nullptr && !folio_test_anon(f)");
   EXPECT_EQ(freed([](folio* f) {
               f->flags.set(PG_anon);
               f->mapping.store(reinterpret_cast<address_space*>(f));

@@ -396,20 +396,23 @@ namespace
 /*
  * The scan holds no references. struct page outlives its folio, so Linux may look at a folio that
  * was freed under it and finds it neither on the LRU nor with a count that fits. Here only the
- * count of a freed folio may be read: true if nothing else of it may.
+ * count of a freed folio may be read. So every look is a step that reads the count, and what else
+ * it looks at besides: false if nothing may be looked at any more.
  */
-bool freed_meanwhile(const folio *f)
+bool still_there(const folio *f)
 {
-	return f->_refcount.look() == 0;
+	return folio_ref_count(f) != 0;
 }
 
 /* Do cache, page tables and private data account for all references? */
 bool is_refcount_suitable(const folio *f)
 {
-	int expected = folio_mapcount(f) + static_cast<int>(folio_nr_pages(f));
-	if (freed_meanwhile(f))
+	if (!still_there(f))
 		return false;
-	if (folio_test_private(f))
+	int expected = f->_mapcount.look() + static_cast<int>(folio_nr_pages(f));
+	if (!still_there(f))
+		return false;
+	if (f->flags.look(PG_private))
 		++expected;
 	return folio_ref_count(f) == expected;
 }
@@ -417,17 +420,11 @@ bool is_refcount_suitable(const folio *f)
 /* Could this folio take part? SCAN_SUCCEED if so. */
 scan_result scan_folio(const folio *f, pgoff_t start)
 {
-	if (freed_meanwhile(f))
+	if (!still_there(f))
 		return SCAN_PAGE_LRU;
-	if (folio_order(f) == hpage_order()) {
-		const bool whole_range = f->index.load() == start;
-		if (freed_meanwhile(f))
-			return SCAN_PAGE_LRU;
-		if (whole_range)
-			return SCAN_PTE_MAPPED_HUGEPAGE;
-	}
-	const bool on_lru = folio_test_lru(f);
-	if (freed_meanwhile(f) || !on_lru)
+	if (folio_order(f) == hpage_order() && f->index.look() == start)
+		return SCAN_PTE_MAPPED_HUGEPAGE;
+	if (!still_there(f) || !f->flags.look(PG_lru))
 		return SCAN_PAGE_LRU;
 	return is_refcount_suitable(f) ? SCAN_SUCCEED : SCAN_PAGE_COUNT;
 }
