@@ -50,6 +50,20 @@ public:
 	virtual void write_error(inode &node, loff_t pos, std::size_t len) = 0;
 	/* fsync or the like returned 0 for this inode. */
 	virtual void sync_promised(inode &node) = 0;
+
+	/* ---- what a power cut is judged by; most watchers do not listen ---- */
+
+	/* The device has put a whole block into its cache or, if it has none, on the medium. */
+	virtual void disk_wrote(std::uint64_t, const unsigned char *) {}
+	/* The device's cache has reached the medium. */
+	virtual void disk_flushed() {}
+	/* The log holds the inode's block map and size as they are now, in memory so far. */
+	virtual void metadata_logged(const inode &) {}
+	/* Everything logged so far is in the log's blocks on the device. */
+	virtual void metadata_committed() {}
+	/* fsync or the like of bytes [start, end] was called; by the same task: it returned. */
+	virtual void sync_begin(inode &, loff_t, loff_t) {}
+	virtual void sync_end(inode &, int) {}
 };
 
 } // namespace kernel
