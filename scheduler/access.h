@@ -63,6 +63,7 @@ struct Access {
   std::uint32_t object = 0;
   Op op = Op::kBegin;
   bool marked = true;  // READ_ONCE and friends, atomics, locks; false: a plain C access
+  bool gated = false;  // only some states of the object allow it (Scheduler::gated_point)
 };
 
 }  // namespace interleaf

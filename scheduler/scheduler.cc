@@ -48,6 +48,7 @@ void Scheduler::gated_point(Op op, ObjectNumber& object, const void* address, Ga
   announce(op, object, address, true, where);
   const TaskMask self = task_bit(current_);
   Task& task = *task_;
+  task.next.gated = true;
   gate.waiting |= self;
   task.waits_for = waits_for;  // it may be open now and close before the task goes on
   if (!open) runnable_ &= ~self;

@@ -189,6 +189,7 @@ class Scheduler {
     next.object = object.value;
     next.op = op;
     next.marked = marked;
+    next.gated = false;
   }
   void number(ObjectNumber& object, const void* address, Where where);
   // Somebody else may have freed the object between announcement and access.
