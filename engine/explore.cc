@@ -3,6 +3,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <optional>
+#include <set>
 
 namespace interleaf {
 namespace {
@@ -59,6 +62,53 @@ ExploreFinding keep(ScenarioWorld& world, const BoundedFinding& found) {
   return finding;
 }
 
+// Power cuts, once per order. Its own World has the last slot.
+class Cuts {
+ public:
+  Cuts(const std::shared_ptr<const Configuration>& configuration, const CrashBudget& budget)
+      : search_(Arena::kSlotsMax - 1, configuration, budget) {}
+
+  void judge(const RunResult& run, const Hash128& order) {
+    if (!orders_.insert(order).second) return;
+    schedule_ = run.schedule;
+    signature_ = search_.judge(schedule_);
+  }
+  // Of the run that was judged last; empty for every other.
+  std::string signature(const RunResult& run) const {
+    return run.schedule == schedule_ ? signature_ : std::string();
+  }
+  // The findings that are no others' yet, and the numbers.
+  void report(const Configuration& configuration, ExploreReport& report,
+              const std::function<bool(const std::string&)>& ignored) const {
+    report.crash = search_.report();
+    for (CrashFinding& found : report.crash->findings) {
+      if (ignored(found.signature)) {
+        report.ignored[found.signature] += found.count;
+        continue;
+      }
+      ExploreFinding finding;
+      finding.count = found.count;
+      finding.run = std::move(found.run);
+      Origin origin;
+      origin.strategy = "explore";
+      finding.recording = make_recording(configuration, finding.run, origin);
+      finding.recording.cut = found.cut;
+      report.findings.push_back(std::move(finding));
+    }
+    report.crash->findings.clear();
+  }
+
+ private:
+  CrashSearch search_;
+  std::set<Hash128> orders_;
+  Schedule schedule_;
+  std::string signature_;
+};
+
+bool is_power_cut(const std::string& signature) {
+  return signature.starts_with(finding_name(FindingKind::kLostAfterPowerCut));
+}
+
 }  // namespace
 
 ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
@@ -72,6 +122,9 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
                        [&](const std::string& prefix) { return signature.starts_with(prefix); });
   };
 
+  std::optional<Cuts> cuts;
+  if (options.crash) cuts.emplace(configuration, options.crash_budget);
+
   BoundedOptions bounded;
   bounded.preemptions_max = options.preemptions_max;
   bounded.seconds_max = options.seconds_max;
@@ -81,9 +134,11 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   bounded.run.steps_max = world.steps_max();
   bounded.signature = [&](const RunResult& run) {
     std::string signature = signature_of(run);
+    if (cuts && (signature.empty() || ignored(signature))) signature = cuts->signature(run);
     return ignored(signature) ? std::string() : signature;
   };
-  bounded.ended = [&](const RunResult& run, const Hash128&) {
+  bounded.ended = [&](const RunResult& run, const Hash128& order) {
+    if (cuts) cuts->judge(run, order);
     const std::string signature = signature_of(run);
     if (!ignored(signature) && !run.clean()) return;
     sample.offer(run.schedule);  // of all that speak for "clean"
@@ -92,8 +147,9 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   report.search = explore_bounded(world.world(), bounded);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   for (const BoundedFinding& found : report.search.findings) {
-    report.findings.push_back(keep(world, found));
+    if (!is_power_cut(found.signature)) report.findings.push_back(keep(world, found));
   }
+  if (cuts) cuts->report(*configuration, report, ignored);
   if (report.findings.empty()) look_at_window(world, sample, report);
   return report;
 }

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/configuration.h"
+#include "engine/crash.h"
 #include "engine/run.h"
 #include "scheduler/search/bounded.h"
 
@@ -22,6 +24,8 @@ struct ExploreOptions {
   bool snapshots = true;
   bool keep_going = false;
   bool verify_cache = false;
+  bool crash = false;  // power cuts too, at every moment of every order
+  CrashBudget crash_budget;
   std::vector<std::string> ignore;  // prefixes of signatures that do not count as findings
 };
 
@@ -37,6 +41,7 @@ struct ExploreReport {
   double seconds = 0;
   std::vector<ExploreFinding> findings;          // fewest preemptions first
   std::map<std::string, std::uint64_t> ignored;  // signatures left out, with their runs
+  std::optional<CrashReport> crash;
   // Of Scenario::window, looked for in a few hundred of the runs.
   bool window_reached = true;
   std::vector<std::string> window_missed;

@@ -19,9 +19,11 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/power_cut.h"
+
 namespace interleaf {
 
-inline constexpr std::uint16_t kRecordingFormat = 1;
+inline constexpr std::uint16_t kRecordingFormat = 2;
 inline constexpr std::uint16_t kRecordingReader = 1;
 
 inline constexpr std::size_t kRecordingRowsMax = 65536;  // of each list, names included
@@ -99,6 +101,7 @@ struct Recording {
 
   std::uint64_t preemptions = 0;
   std::optional<Minimality> minimality;
+  std::optional<PowerCut> cut;  // the finding is what is lost if the power fails there
   std::vector<std::string> quirks;
   std::string note;
   std::string provenance;

@@ -7,6 +7,7 @@
 #include <map>
 #include <tuple>
 
+#include "engine/crash.h"
 #include "engine/user_error.h"
 #include "scheduler/strategies/keep_running.h"
 
@@ -161,10 +162,22 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
 ReplayResult replay(const Recording& recording, bool loose) {
   ReplayResult result;
   result.configuration = configuration_of(recording);
-  ScenarioWorld world(0, result.configuration);
+  const auto run = [&](Strategy& strategy, bool by_landmark) {
+    if (recording.cut) {
+      CrashSearch search(0, result.configuration, {});
+      return search.replay(strategy, *recording.cut, by_landmark, result.run);
+    }
+    ScenarioWorld world(0, result.configuration);
+    TraceCollector collector(result.run.trace);
+    RunOptions options;
+    options.steps_max = world.steps_max();
+    options.observer = &collector;
+    result.run.result = world.world().run(strategy, options);
+    return true;
+  };
   if (!loose) {
     const auto strategy = make_replay(recording.choices);
-    result.run = run_traced(world, *strategy, 0);
+    run(*strategy, false);
     result.divergence = first_difference(recording, result.run);
     if (result.divergence.empty() && strategy->diverged()) {
       result.divergence = fmt::format("choice {} was not possible", strategy->diverged_at());
@@ -174,12 +187,9 @@ ReplayResult replay(const Recording& recording, bool loose) {
   if (!result.exact) {
     result.run = {};
     LandmarkStrategy strategy(recording, result.run.trace);
-    TraceCollector collector(result.run.trace);
-    RunOptions options;
-    options.steps_max = world.steps_max();
-    options.observer = &collector;
-    result.run.result = world.world().run(strategy, options);
+    const bool cut = run(strategy, true);
     result.missed = std::move(strategy).missed();
+    if (!cut) result.missed.push_back("the moment of the power cut");
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

@@ -99,7 +99,10 @@ TEST(CrashStates, AreJudgedOncePerKey) {
   const PartialOrder order(6, [](std::size_t, std::size_t) { return false; });
   std::uint64_t judged = 0;
   const CrashStates states = for_each_crash_state(
-      order, {}, [](const EventSet& set) { return Hash128{set.count(), 0}; },
+      order, {},
+      [](const EventSet& set) {
+        return Hash128{set.count(), 0};
+      },
       [&](const EventSet&) { return ++judged != 0; });
   EXPECT_EQ(states.sets, 64u);
   EXPECT_EQ(states.distinct, 7u);

@@ -17,6 +17,7 @@ namespace {
 struct Flags {
   ScenarioFlags scenario;
   VerdictFlags verdict;
+  CrashFlags crash;
   ExploreOptions options;
   std::string output;
   std::string time;
@@ -39,21 +40,25 @@ std::string preemptions_text(std::uint64_t count) {
 std::string scope_statement(const Configuration& configuration, const ExploreOptions& options,
                             const ExploreReport& report) {
   const BoundedResult& search = report.search;
+  const char* cuts = options.crash && report.crash->complete ? " and any power cut" : "";
   const std::string scope =
       fmt::format("{} orders, {} tasks, {}, hpage_pages={}", grouped(search.classes),
                   configuration.scenario.tasks.size(), configuration.kernel_text(),
                   configuration.geometry.hpage_pages);
   if (!report.findings.empty()) {
-    const std::uint64_t fewest = report.findings.front().run.result.preemptions;
+    // Of a power cut, the order's, not those of the run that shows it.
+    const std::uint64_t fewest = search.findings.empty()
+                                     ? report.findings.front().run.result.preemptions
+                                     : search.findings.front().preemptions;
     const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
     return fmt::format("found with {}{}: {}", preemptions_text(fewest),
                        proven ? ", and nothing with fewer" : "", scope);
   }
   if (search.complete && search.exhausted)
-    return "no finding in any order: " + scope + ": complete";
+    return fmt::format("no finding in any order{}: {}: complete", cuts, scope);
   if (search.complete) {
-    return fmt::format("no finding with at most {}: {}: complete",
-                       preemptions_text(options.preemptions_max), scope);
+    return fmt::format("no finding with at most {}{}: {}: complete",
+                       preemptions_text(options.preemptions_max), cuts, scope);
   }
   const std::string why = search.out_of_budget ? fmt::format(", out of {}", search.budget) : "";
   return fmt::format("stopped after {:.0f} s at level {}{}: not complete; no finding in {}",
@@ -86,6 +91,7 @@ Json json_of(const ExploreReport& report, const ExploreOptions& options,
   json["window_reached"] = report.window_reached;
   json["window_missed"] = report.window_missed;
   json["hidden_dependence"] = search.hidden_dependence;
+  if (report.crash) json["crash"] = crash_json(*report.crash, options.crash_budget);
   json["complete"] = search.complete;
   json["complete_up_to"] = search.complete_up_to;
   json["bound"] = options.preemptions_max;
@@ -114,6 +120,9 @@ void print_report(const Configuration& configuration, const ExploreOptions& opti
   for (const auto& [signature, count] : report.ignored) {
     fmt::print("known, does not count: {} runs\n{}", count, wrapped_signature(signature));
   }
+  if (report.crash) {
+    fmt::print("{}", crash_text(*report.crash, options.crash_budget, configuration));
+  }
   fmt::print("{}\n", scope_statement(configuration, options, report));
   if (!report.window_reached) {
     std::string missed;
@@ -129,6 +138,8 @@ int explore_main(Flags flags) {
   const auto configuration = flags.scenario.configure();
   ExploreOptions& options = flags.options;
   options.seconds_max = parse_time(flags.time);
+  options.crash = flags.crash.crash;
+  options.crash_budget = flags.crash.budget;
   options.snapshots = !flags.no_snapshots;
   for (const std::string& known : known_signatures(*configuration)) options.ignore.push_back(known);
   if (!flags.output.empty()) std::filesystem::create_directories(flags.output);
@@ -138,7 +149,9 @@ int explore_main(Flags flags) {
   int code =
       flags.verdict.exit_code(clean ? "clean" : verdict_of(report.findings.front().run.result));
   if (clean && (!report.search.complete || !report.window_reached)) code = kExitCannotJudge;
+  if (clean && report.crash && !report.crash->complete) code = kExitCannotJudge;
   if (!report.search.hidden_dependence.empty()) code = kExitToolFailed;
+  if (report.crash && !report.crash->hidden_dependence.empty()) code = kExitToolFailed;
 
   std::vector<std::string> paths;
   for (const ExploreFinding& finding : report.findings) {
@@ -154,8 +167,10 @@ int explore_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !clean) {
-    fmt::print(stderr, "interleaf explore {} --preemptions {}\n", flags.scenario.text(),
-               report.findings.front().run.result.preemptions);
+    fmt::print(
+        stderr, "interleaf explore {} --preemptions {}{}\n", flags.scenario.text(),
+        options.crash ? options.preemptions_max : report.findings.front().run.result.preemptions,
+        options.crash ? " --crash" : "");
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;
@@ -168,6 +183,7 @@ Verb add_explore(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("explore", "all orders with few preemptions");
   flags->scenario.add_to(*verb);
   flags->verdict.add_to(*verb);
+  flags->crash.add_to(*verb);
   verb->add_option("--preemptions", flags->options.preemptions_max, "at most so many; 1");
   verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
   verb->add_flag("--keep-going", flags->options.keep_going, "do not stop at the first finding");

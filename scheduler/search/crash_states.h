@@ -38,8 +38,7 @@ class EventSet {
 class PartialOrder {
  public:
   // `before(i, j)`, for i < j: whether event i comes before j in every run. Must be transitive.
-  PartialOrder(std::size_t events,
-               const std::function<bool(std::size_t i, std::size_t j)>& before);
+  PartialOrder(std::size_t events, const std::function<bool(std::size_t i, std::size_t j)>& before);
 
   std::size_t size() const { return before_.size(); }
   // What comes before an event, without itself.
