@@ -39,6 +39,50 @@ class InOrder final : public Strategy {
   std::vector<std::size_t> taken_;
 };
 
+// The order of the log's run by task ids: at every place the lowest task that may come next. The
+// step that waited for all others stays last.
+std::vector<TaskId> first_order(const CrashLog& log) {
+  std::vector<std::vector<StepNumber>> steps_of(log.tasks());
+  const StepNumber count = log.steps() - (log.ends_by_waiting() ? 1 : 0);
+  for (StepNumber step = 0; step < count; ++step) steps_of[log.task(step)].push_back(step);
+  std::vector<std::uint32_t> done(log.tasks());
+  const auto may_come = [&](TaskId task) {
+    if (done[task] == steps_of[task].size()) return false;
+    const std::uint32_t* clock = log.clock(steps_of[task][done[task]]);
+    for (TaskId other = 0; other < log.tasks(); ++other) {
+      if (other != task && clock[other] > done[other]) return false;
+    }
+    return true;
+  };
+  std::vector<TaskId> order;
+  while (order.size() < count) {
+    TaskId task = 0;
+    while (!may_come(task)) ++task;
+    ++done[task];
+    order.push_back(task);
+  }
+  if (count < log.steps()) order.push_back(log.task(count));
+  return order;
+}
+
+std::vector<TaskId> tasks_of(const CrashLog& log) {
+  std::vector<TaskId> tasks;
+  for (StepNumber step = 0; step < log.steps(); ++step) tasks.push_back(log.task(step));
+  return tasks;
+}
+
+// The clocks of every task's steps, task by task: equal for two runs iff they have one order.
+std::vector<std::uint32_t> clocks_of(const CrashLog& log) {
+  std::vector<std::uint32_t> clocks;
+  for (TaskId task = 0; task < log.tasks(); ++task) {
+    for (StepNumber step = 0; step < log.steps(); ++step) {
+      if (log.task(step) != task) continue;
+      clocks.insert(clocks.end(), log.clock(step), log.clock(step) + log.tasks());
+    }
+  }
+  return clocks;
+}
+
 bool loses_data(const RunResult& run) {
   return std::any_of(run.findings.begin(), run.findings.end(), [](const Finding& finding) {
     return finding.kind == FindingKind::kLostDirtyData;
@@ -66,7 +110,7 @@ std::string written_text(const CrashLog& log, std::uint64_t steps) {
   };
   std::string text;
   for (const CrashLog::BlockWrite& write : log.writes()) {
-    if (write.event < steps) text += (text.empty() ? "" : ", ") + owner(write.block);
+    if (write.step < steps) text += (text.empty() ? "" : ", ") + owner(write.block);
   }
   return text;
 }
@@ -119,7 +163,7 @@ static void set_landmarks(const CrashLog& log, PowerCut& cut) {
   cut.after.clear();
   cut.writes = cut.records = 0;
   for (const CrashLog::Effect& effect : log.effects()) {
-    if (effect.event >= cut.steps) continue;
+    if (effect.step >= cut.steps) continue;
     if (effect.kind == CrashLog::Effect::Kind::kPromise) {
       cut.after = log.promises()[effect.index].name;
     }
@@ -139,7 +183,7 @@ static bool find_landmarks(const CrashLog& log, PowerCut& cut) {
       return true;
     }
     if (next == log.effects().size()) return false;
-    here.steps = log.effects()[next++].event + 1;
+    here.steps = log.effects()[next++].step + 1;
     set_landmarks(log, here);
   }
 }
@@ -159,48 +203,100 @@ std::unique_ptr<Strategy> make_in_order(std::vector<TaskId> order,
   return std::make_unique<InOrder>(std::move(order), std::move(values));
 }
 
+void CrashReport::merge(const CrashReport& other) {
+  orders += other.orders;
+  skipped += other.skipped;
+  sets += other.sets;
+  cuts += other.cuts;
+  states.insert(other.states.begin(), other.states.end());
+  complete = complete && other.complete;
+  hidden_dependence = std::max(hidden_dependence, other.hidden_dependence);
+}
+
 CrashSearch::CrashSearch(unsigned slot, std::shared_ptr<const Configuration> configuration,
                          const CrashBudget& budget)
     : budget_(budget), world_(slot, std::move(configuration), &log_) {}
 
-std::string CrashSearch::judge(const Schedule& schedule) {
-  log_.begin();
+CrashSearch::Logged CrashSearch::log_first_run(const Schedule& schedule) {
   const auto strategy = make_replay(schedule);
   RunOptions options;
   options.steps_max = world_.steps_max();
-  options.observer = &log_;
-  if (loses_data(world_.world().run(*strategy, options))) {
-    ++report_.skipped;
-    return "";
+  if (loses_data(log_.run(world_.world(), *strategy, options))) return Logged::kLosesData;
+  const std::vector<TaskId> order = first_order(log_);
+  if (order == tasks_of(log_)) return Logged::kYes;
+  const std::vector<std::uint32_t> clocks = clocks_of(log_);
+  if (run_in_order(order, log_.steps()) && clocks_of(log_) == clocks) return Logged::kYes;
+  report_.hidden_dependence = "hidden dependence: two runs of one order differ";
+  return Logged::kHiddenDependence;
+}
+
+// Runs the order of the log's run, or another one of its steps. True if the first `steps` went so.
+bool CrashSearch::run_in_order(const std::vector<TaskId>& order, StepNumber steps) {
+  InOrder strategy(order, log_.values());
+  RunOptions options;
+  options.steps_max = world_.steps_max();
+  log_.run(world_.world(), strategy, options);
+  if (log_.steps() < steps) return false;
+  for (StepNumber step = 0; step < steps; ++step) {
+    if (log_.task(step) != order[step]) return false;
+  }
+  return true;
+}
+
+std::vector<std::string> CrashSearch::judge(const Schedule& schedule) {
+  switch (log_first_run(schedule)) {
+    case Logged::kHiddenDependence:
+      return {};
+    case Logged::kLosesData:
+      ++report_.skipped;
+      return {};
+    case Logged::kYes:
+      break;
   }
   ++report_.orders;
   const CrashOracle oracle(log_, world_.configuration().geometry);
-  BrokenBySignature broken = search(oracle);
-  if (broken.empty()) return "";
-
-  // The runs that show them end this log, so what they need comes first.
-  std::vector<std::vector<std::uint8_t>> values;
-  for (TaskId task = 0; task < log_.order().tasks(); ++task) values.push_back(log_.values(task));
-  std::map<std::string, std::vector<TaskId>> orders;
-  auto plainest = broken.begin();
-  for (auto each = broken.begin(); each != broken.end(); ++each) {
-    if (each->second.cost < plainest->second.cost) plainest = each;
-    const auto known =
-        std::find_if(report_.findings.begin(), report_.findings.end(),
-                     [&](const CrashFinding& finding) { return finding.signature == each->first; });
-    if (known != report_.findings.end()) {
-      ++known->count;
-    } else {
-      orders.emplace(each->first, in_order(oracle, each->second));
-    }
-  }
-  for (const auto& [signature, order] : orders) {
-    show(signature, broken.at(signature), order, values);
-  }
-  return plainest->first;
+  const BrokenBySignature broken = search(oracle, report_);
+  std::vector<std::string> signatures;
+  for (const auto& [signature, each] : broken) signatures.push_back(signature);
+  std::stable_sort(signatures.begin(), signatures.end(),
+                   [&](const std::string& a, const std::string& b) {
+                     return broken.at(a).cost < broken.at(b).cost;
+                   });
+  return signatures;
 }
 
-CrashSearch::BrokenBySignature CrashSearch::search(const CrashOracle& oracle) {
+std::optional<CrashFinding> CrashSearch::show(const Schedule& schedule,
+                                              const std::string& signature) {
+  if (log_first_run(schedule) != Logged::kYes) return std::nullopt;
+  const CrashOracle oracle(log_, world_.configuration().geometry);
+  CrashReport again;
+  BrokenBySignature all = search(oracle, again);
+  const auto found = all.find(signature);
+  if (found == all.end()) {
+    report_.hidden_dependence = "hidden dependence: a power cut of an order is not there again";
+    return std::nullopt;
+  }
+  Broken& broken = found->second;
+  const std::vector<TaskId> order = in_order(oracle, broken);
+  InOrder strategy(order, log_.values());
+  CrashFinding finding{signature, {}, broken.cut};
+  replay(strategy, broken.cut, false, finding.run);
+  const std::vector<TaskId> went = tasks_of(log_);
+  const bool same =
+      went.size() >= broken.cut.steps &&
+      std::equal(went.begin(), went.begin() + static_cast<long>(broken.cut.steps), order.begin()) &&
+      signature_of(finding.run.result) == signature;
+  if (!same) {
+    report_.hidden_dependence =
+        "hidden dependence: a power cut that an order allows cannot be reached by a run of it";
+    return std::nullopt;
+  }
+  set_landmarks(log_, finding.cut);
+  return finding;
+}
+
+CrashSearch::BrokenBySignature CrashSearch::search(const CrashOracle& oracle,
+                                                   CrashReport& report) const {
   BrokenBySignature found;
   CrashStateOptions options;
   options.first = oracle.promises();
@@ -209,8 +305,8 @@ CrashSearch::BrokenBySignature CrashSearch::search(const CrashOracle& oracle) {
       oracle.order(), options, [&](const EventSet& set) { return oracle.key(set); },
       [&](const EventSet& set) {
         oracle.for_each_cut(set, budget_, [&](const PowerCut& cut) {
-          ++report_.cuts;
-          states_.insert(oracle.state(set, cut));
+          ++report.cuts;
+          report.states.insert(oracle.state(set, cut));
           const auto broken = oracle.judge(set, cut);
           if (!broken) return true;
           // What the cache does makes a cut less plain than what happened before it.
@@ -226,31 +322,26 @@ CrashSearch::BrokenBySignature CrashSearch::search(const CrashOracle& oracle) {
         });
         return true;
       });
-  report_.sets += states.sets;
-  report_.states = states_.size();
-  report_.complete = report_.complete && states.complete;
+  report.sets += states.sets;
+  report.complete = report.complete && states.complete;
   return found;
 }
 
 std::vector<TaskId> CrashSearch::in_order(const CrashOracle& oracle, Broken& broken) const {
-  const HappensBefore& order = log_.order();
-  const auto before = [&](EventNumber event, EventNumber last) {
-    return last != kNoEvent && event <= last && order.before(event, last);
-  };
   // The write whose bytes are lost was acknowledged before the promise was asked for.
-  const EventNumber acknowledged = broken.promise.write == BrokenPromise::kStart
-                                       ? kNoEvent
-                                       : log_.user_writes()[broken.promise.write].end;
+  const StepNumber acknowledged = broken.promise.write == BrokenPromise::kStart
+                                      ? kNoStep
+                                      : log_.user_writes()[broken.promise.write].end;
   std::vector<TaskId> first;
   std::vector<TaskId> second;
   std::vector<TaskId> after;
-  for (EventNumber event = 0; event < order.size(); ++event) {
+  for (StepNumber step = 0; step < log_.steps(); ++step) {
     bool in_set = false;
     for (std::size_t unit = 0; unit < oracle.order().size() && !in_set; ++unit) {
-      in_set = broken.set.test(unit) && before(event, oracle.event(unit));
+      in_set = broken.set.test(unit) && log_.before(step, oracle.step(unit));
     }
-    std::vector<TaskId>& part = before(event, acknowledged) ? first : in_set ? second : after;
-    part.push_back(order[event].task);
+    std::vector<TaskId>& part = log_.before(step, acknowledged) ? first : in_set ? second : after;
+    part.push_back(log_.task(step));
   }
   first.insert(first.end(), second.begin(), second.end());
   broken.cut.steps = first.size();
@@ -258,33 +349,12 @@ std::vector<TaskId> CrashSearch::in_order(const CrashOracle& oracle, Broken& bro
   return first;
 }
 
-void CrashSearch::show(const std::string& signature, const Broken& broken,
-                       const std::vector<TaskId>& order,
-                       const std::vector<std::vector<std::uint8_t>>& values) {
-  InOrder strategy(order, values);
-  TracedRun run;
-  replay(strategy, broken.cut, false, run);
-  bool same = log_.order().size() >= broken.cut.steps && signature_of(run.result) == signature;
-  for (EventNumber event = 0; same && event < broken.cut.steps; ++event) {
-    same = log_.order()[event].task == order[event];
-  }
-  if (same) {
-    PowerCut cut = broken.cut;
-    set_landmarks(log_, cut);
-    report_.findings.push_back({signature, 1, std::move(run), std::move(cut)});
-  } else {
-    report_.hidden_dependence =
-        "hidden dependence: a power cut that an order allows cannot be reached by a run of it";
-  }
-}
-
 bool CrashSearch::replay(Strategy& strategy, PowerCut cut, bool by_landmark, TracedRun& run) {
   TraceCollector collector(run.trace);
-  log_.begin(&collector);
   RunOptions options;
   options.steps_max = world_.steps_max();
-  options.observer = &log_;
-  run.result = world_.world().run(strategy, options);
+  options.observer = &collector;
+  run.result = log_.run(world_.world(), strategy, options);
   run.result.findings.clear();
   if (by_landmark && !find_landmarks(log_, cut)) return false;
   const CrashOracle oracle(log_, world_.configuration().geometry);

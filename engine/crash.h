@@ -3,12 +3,16 @@
 // has the same order as a given one, judged by CrashOracle. What is found is told as a run that
 // goes straight to the cut.
 //
-// Has a World of its own. Not thread-safe.
+// The run that is looked at is always the same one of an order: the first by task ids. So nothing
+// that is counted or found depends on which run of the order was given.
+//
+// Has a World of its own. Not thread-safe; several may be used at the same time.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,8 +25,7 @@ namespace interleaf {
 
 struct CrashFinding {
   std::string signature;
-  std::uint64_t count = 0;  // orders that had it
-  TracedRun run;            // its findings: this one alone
+  TracedRun run;  // its findings: this one alone
   PowerCut cut;
 };
 
@@ -31,12 +34,14 @@ struct CrashReport {
   std::uint64_t skipped = 0;  // not judged: they lose data without a power cut
   std::uint64_t sets = 0;     // moments of a cut that differ
   std::uint64_t cuts = 0;     // with what the log and the cache make of them
-  std::uint64_t states = 0;   // distinct pairs of (what recovery finds, promises made)
+  std::set<Hash128> states;   // distinct pairs of (what recovery finds, promises made)
   bool complete = true;       // no budget of sets was spent
-  // Not empty if an order could not be run in the way a finding asked for: state is shared
+  // Not empty if an order could not be run in the way that was asked for: state is shared
   // unannounced.
   std::string hidden_dependence;
-  std::vector<CrashFinding> findings;  // in order of discovery
+
+  // Adds what was seen of other orders. Commutes.
+  void merge(const CrashReport& other);
 };
 
 class CrashSearch {
@@ -45,8 +50,11 @@ class CrashSearch {
   CrashSearch(unsigned slot, std::shared_ptr<const Configuration> configuration,
               const CrashBudget& budget);
 
-  // Judges the order that the schedule's run has. The signature of the plainest finding, or "".
-  std::string judge(const Schedule& schedule);
+  // Judges the order that the schedule's run has. What is broken: signatures, the plainest first.
+  // To be called once per order, for the report's sake.
+  std::vector<std::string> judge(const Schedule& schedule);
+  // The finding of that signature among what judge() found; empty if there is a hidden dependence.
+  std::optional<CrashFinding> show(const Schedule& schedule, const std::string& signature);
   // A run with the finding that this cut makes, if it makes one, and with no other. `by_landmark`:
   // where the cut's landmarks say, not after its steps. False if no moment of the run has them.
   bool replay(Strategy& strategy, PowerCut cut, bool by_landmark, TracedRun& run);
@@ -54,6 +62,7 @@ class CrashSearch {
   const CrashReport& report() const { return report_; }
 
  private:
+  enum class Logged : std::uint8_t { kYes, kLosesData, kHiddenDependence };
   // A promise that a cut breaks, and what a run must do before the cut.
   struct Broken {
     EventSet set;
@@ -62,16 +71,16 @@ class CrashSearch {
     std::size_t cost;  // the least there is: events before the cut, then what the cache did
   };
   using BrokenBySignature = std::map<std::string, Broken>;
-  BrokenBySignature search(const CrashOracle& oracle);
-  // The tasks of the run's events with those first that must come before the cut; sets cut.steps.
+  // Writes the first run of the schedule's order to the log.
+  Logged log_first_run(const Schedule& schedule);
+  bool run_in_order(const std::vector<TaskId>& order, StepNumber steps);
+  BrokenBySignature search(const CrashOracle& oracle, CrashReport& report) const;
+  // The tasks of the run's steps with those first that must come before the cut; sets cut.steps.
   std::vector<TaskId> in_order(const CrashOracle& oracle, Broken& broken) const;
-  void show(const std::string& signature, const Broken& broken, const std::vector<TaskId>& order,
-            const std::vector<std::vector<std::uint8_t>>& values);
 
   CrashBudget budget_;
   CrashLog log_;
   ScenarioWorld world_;
-  std::set<Hash128> states_;
   CrashReport report_;
 };
 

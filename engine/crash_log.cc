@@ -9,6 +9,7 @@
 #include "engine/kernel/block.h"
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
+#include "scheduler/world.h"
 
 namespace interleaf {
 namespace {
@@ -53,6 +54,37 @@ void CrashLog::files_made() {
   disk_.assign(sb.s_bdev->data.begin(), sb.s_bdev->data.end());
 }
 
+// Lets `inner_` choose, and hears what steps do besides what they announced.
+class CrashLog::Listener final : public Strategy {
+ public:
+  Listener(CrashLog& log, Strategy& inner) : log_(log), inner_(inner) {}
+
+  void begin(std::uint64_t seed) override { inner_.begin(seed); }
+  TaskId pick(const Scheduler& s, TaskMask runnable) override { return inner_.pick(s, runnable); }
+  unsigned pick_value(const Scheduler& s, const char* kind, unsigned count) override {
+    return inner_.pick_value(s, kind, count);
+  }
+  bool sees_forced() const override { return inner_.sees_forced(); }
+  void forced(const Scheduler& s, TaskId only) override { inner_.forced(s, only); }
+  bool sees_also() const override { return true; }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override {
+    if (inner_.sees_also()) inner_.also(s, op, object);
+    const HeapScope heap;
+    if (!log_.first_of_.empty()) log_.order_.also(op, object);
+  }
+
+ private:
+  CrashLog& log_;
+  Strategy& inner_;
+};
+
+const RunResult& CrashLog::run(World& world, Strategy& strategy, RunOptions options) {
+  begin(options.observer);
+  options.observer = this;
+  Listener listener(*this, strategy);
+  return world.run(listener, options);
+}
+
 void CrashLog::begin(Observer* next) {
   next_ = next;
   files_.resize(files_at_start_);
@@ -62,6 +94,7 @@ void CrashLog::begin(Observer* next) {
   user_writes_.clear();
   promises_.clear();
   order_.begin(0);
+  first_of_.clear();
   for (auto& values : values_) values.clear();
   for (auto& calls : running_) calls.clear();
   for (auto& unbegun : unbegun_) unbegun.clear();
@@ -70,8 +103,14 @@ void CrashLog::begin(Observer* next) {
   write_count_ = 0;
 }
 
-// The event that what happens now belongs to; kNoEvent: before the first.
-static EventNumber now() { return static_cast<EventNumber>(Scheduler::current()->step() - 1); }
+bool CrashLog::ends_by_waiting() const {
+  if (first_of_.empty()) return false;
+  const LoggedEvent& last = order_[first_of_.back()];
+  return last.op == Op::kWait && last.object == kPrivateObject;
+}
+
+// The step that what happens now belongs to.
+static StepNumber now() { return static_cast<StepNumber>(Scheduler::current()->step() - 1); }
 
 std::uint32_t CrashLog::file_of(const kernel::inode& node) {
   for (std::size_t i = 0; i < files_.size(); ++i) {
@@ -91,7 +130,7 @@ unsigned CrashLog::write_begin(kernel::inode& node, loff_t pos, const void* data
   const HeapScope heap;
   const auto index = static_cast<std::uint32_t>(user_writes_.size());
   user_writes_.push_back({file_of(node), static_cast<std::uint64_t>(pos), len,
-                          static_cast<const std::uint8_t*>(data), kNoEvent, kNoEvent, false,
+                          static_cast<const std::uint8_t*>(data), kNoStep, kNoStep, false,
                           ++write_count_});
   unbegun_[this_task()].push_back(index);
   if (running_writes_.size() <= handle) running_writes_.resize(handle + 1);
@@ -165,6 +204,7 @@ void CrashLog::write_error(kernel::inode& node, loff_t pos, std::size_t len) {
 void CrashLog::sync_promised(kernel::inode& node) { inner_->sync_promised(node); }
 
 void CrashLog::disk_wrote(std::uint64_t block, const unsigned char* bytes) {
+  inner_->disk_wrote(block, bytes);
   if (!listening()) return;
   const HeapScope heap;
   const std::size_t size = kernel::this_machine().geo.block_size;
@@ -173,12 +213,14 @@ void CrashLog::disk_wrote(std::uint64_t block, const unsigned char* bytes) {
 }
 
 void CrashLog::disk_flushed() {
+  inner_->disk_flushed();
   if (!listening()) return;
   const HeapScope heap;
   add(Effect::Kind::kFlush, 0);
 }
 
 void CrashLog::metadata_logged(const kernel::inode& node) {
+  inner_->metadata_logged(node);
   if (!listening()) return;
   const HeapScope heap;
   add(Effect::Kind::kLogged, logged_.size());
@@ -186,26 +228,29 @@ void CrashLog::metadata_logged(const kernel::inode& node) {
 }
 
 void CrashLog::metadata_committed() {
+  inner_->metadata_committed();
   if (!listening()) return;
   const HeapScope heap;
   add(Effect::Kind::kCommitted, 0);
 }
 
 void CrashLog::sync_begin(kernel::inode& node, loff_t start, loff_t end) {
+  inner_->sync_begin(node, start, end);
   if (!listening()) return;
   const HeapScope heap;
   Promise promise{file_of(node),
                   static_cast<std::uint64_t>(start),
                   static_cast<std::uint64_t>(end) + 1,
-                  kNoEvent,
-                  kNoEvent,
+                  kNoStep,
+                  kNoStep,
                   this_task(),
                   "",
                   {}};
   running_[this_task()].push_back(std::move(promise));
 }
 
-void CrashLog::sync_end(kernel::inode&, int error) {
+void CrashLog::sync_end(kernel::inode& node, int error) {
+  inner_->sync_end(node, error);
   if (!listening() || running_[this_task()].empty()) return;
   const HeapScope heap;
   Promise promise = std::move(running_[this_task()].back());
@@ -225,7 +270,7 @@ void CrashLog::sync_end(kernel::inode&, int error) {
 void CrashLog::promise(Promise&& made) {
   Promise promise = std::move(made);
   promise.end = now();
-  if (promise.begin == kNoEvent) promise.begin = promise.end;
+  if (promise.begin == kNoStep) promise.begin = promise.end;
   const Task& task = Scheduler::current()->current_task();
   const std::string call =
       fmt::format("{}:{}", task.name, promise.stack.empty() ? "sync" : promise.stack.front());
@@ -240,12 +285,13 @@ void CrashLog::promise(Promise&& made) {
 void CrashLog::event(const Scheduler& scheduler, const Task& task, const Access& access) {
   if (next_ != nullptr) next_->event(scheduler, task, access);
   if (scheduler.in_epilogue()) return;
-  if (order_.size() == 0) order_.begin(scheduler.task_count());
-  const EventNumber number = order_.add(task.id, access);
+  if (first_of_.empty()) order_.begin(scheduler.task_count());
+  const StepNumber number = steps();
+  first_of_.push_back(order_.add(task.id, access));
   for (const std::uint32_t write : unbegun_[task.id]) user_writes_[write].begin = number;
   unbegun_[task.id].clear();
   for (Promise& call : running_[task.id]) {
-    if (call.begin == kNoEvent) call.begin = number;
+    if (call.begin == kNoStep) call.begin = number;
   }
 }
 

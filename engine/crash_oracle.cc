@@ -6,19 +6,19 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernel/fs.h"
+#include "engine/promise_check.h"
 
 namespace interleaf {
 namespace {
 
 using Effect = CrashLog::Effect;
 
-std::vector<EventNumber> events_of(const CrashLog& log) {
-  std::vector<EventNumber> events;
+std::vector<StepNumber> steps_of(const CrashLog& log) {
+  std::vector<StepNumber> steps;
   for (const Effect& effect : log.effects()) {
-    if (events.empty() || events.back() != effect.event) events.push_back(effect.event);
+    if (steps.empty() || steps.back() != effect.step) steps.push_back(effect.step);
   }
-  return events;
+  return steps;
 }
 
 class Hasher {
@@ -51,27 +51,21 @@ class Hasher {
 CrashOracle::CrashOracle(const CrashLog& log, const kernel::geometry& geometry)
     : log_(log),
       geometry_(geometry),
-      events_(events_of(log)),
-      units_(events_.size()),
-      order_(events_.size(),
-             [this](std::size_t i, std::size_t j) { return before(events_[i], events_[j]); }) {
+      steps_(steps_of(log)),
+      units_(steps_.size()),
+      order_(steps_.size(),
+             [this](std::size_t i, std::size_t j) { return log_.before(steps_[i], steps_[j]); }) {
   std::size_t unit = 0;
   for (std::size_t i = 0; i < log.effects().size(); ++i) {
-    while (events_[unit] != log.effects()[i].event) ++unit;
+    while (steps_[unit] != log.effects()[i].step) ++unit;
     units_[unit].push_back(static_cast<std::uint32_t>(i));
   }
   for (const CrashLog::UserWrite& write : log.user_writes()) {
-    EventSet& needs = needs_.emplace_back(events_.size());
-    for (std::size_t i = 0; i < events_.size() && write.acknowledged; ++i) {
-      if (before(events_[i], write.end)) needs.add(i);
+    EventSet& needs = needs_.emplace_back(steps_.size());
+    for (std::size_t i = 0; i < steps_.size() && write.acknowledged; ++i) {
+      if (log.before(steps_[i], write.end)) needs.add(i);
     }
   }
-}
-
-// kNoEvent stands for the moment before the run.
-bool CrashOracle::before(EventNumber i, EventNumber j) const {
-  if (i == kNoEvent) return true;
-  return j != kNoEvent && i <= j && log_.order().before(i, j);
 }
 
 std::vector<std::size_t> CrashOracle::promises() const {
@@ -85,9 +79,9 @@ std::vector<std::size_t> CrashOracle::promises() const {
 }
 
 EventSet CrashOracle::prefix(std::uint64_t steps) const {
-  EventSet set(events_.size());
-  for (std::size_t unit = 0; unit < events_.size(); ++unit) {
-    if (events_[unit] < steps) set.add(unit);
+  EventSet set(steps_.size());
+  for (std::size_t unit = 0; unit < steps_.size(); ++unit) {
+    if (steps_[unit] < steps) set.add(unit);
   }
   return set;
 }
@@ -168,8 +162,8 @@ void CrashOracle::for_each_cut(const EventSet& set, const CrashBudget& budget,
     if (!decide(next + 1)) return false;
     // The log is written behind a flush of what it depends on.
     const bool needed = geometry_.barriers != 0 && cut.logged > disk.committed &&
-                        before(log_.writes()[disk.writes[next]].event,
-                               log_.logged()[disk.logged[cut.logged - 1]].event);
+                        log_.before(log_.writes()[disk.writes[next]].step,
+                                    log_.logged()[disk.logged[cut.logged - 1]].step);
     if (needed) return true;
     const auto number = static_cast<std::uint32_t>(next);
     if (cut.lost.size() < budget.lost) {
@@ -254,173 +248,6 @@ Hash128 CrashOracle::state(const EventSet& set, const PowerCut& cut) const {
   for (const std::string& name : promises) hasher.add(name.c_str(), name.size() + 1);
   return hasher.result();
 }
-
-// Goes over the bytes that a promise covers.
-class PromiseCheck {
- public:
-  using UserWrite = CrashLog::UserWrite;
-
-  PromiseCheck(const CrashOracle& oracle, const EventSet& set, const CrashOracle::Disk& disk,
-               const PowerCut& cut)
-      : oracle_(oracle),
-        log_(oracle.log_),
-        disk_(disk),
-        cut_(cut),
-        blocks_(oracle.blocks(disk, cut)),
-        acknowledged_(oracle.acknowledged(set)) {}
-
-  std::optional<BrokenPromise> check(std::uint32_t index) {
-    if (index == BrokenPromise::kStart) {
-      for (std::uint32_t file = 0; file < log_.files().size() && !broken_; ++file) {
-        go_over(index, file, 0, ~std::uint64_t{0}, nullptr);
-      }
-    } else {
-      const CrashLog::Promise& promise = log_.promises()[index];
-      go_over(index, promise.file, promise.pos, promise.end_pos, &promise);
-    }
-    return broken_;
-  }
-
- private:
-  void go_over(std::uint32_t index, std::uint32_t file, std::uint64_t pos, std::uint64_t end,
-               const CrashLog::Promise* promise) {
-    metadata_ = &oracle_.metadata(disk_, cut_, file);
-    const std::uint64_t block_size = oracle_.geometry_.block_size;
-    const std::uint64_t initial_size = log_.files()[file].initial.size;
-    writes_.clear();
-    std::uint64_t file_end = initial_size;
-    for (std::uint32_t i = 0; i < log_.user_writes().size(); ++i) {
-      const UserWrite& write = log_.user_writes()[i];
-      if (write.file != file || write.len == 0) continue;
-      writes_.push_back(i);
-      if (write.bytes != nullptr) file_end = std::max(file_end, write.pos + write.len);
-    }
-    end = std::min(end, file_end);
-    while (pos < end) {
-      std::uint64_t stop = std::min(end, (pos / block_size + 1) * block_size);
-      const auto edge = [&](std::uint64_t at) {
-        if (at > pos) stop = std::min(stop, at);
-      };
-      edge(initial_size);
-      edge(metadata_->size);
-      for (const std::uint32_t i : writes_) {
-        const UserWrite& write = log_.user_writes()[i];
-        edge(write.pos);
-        if (write.bytes != nullptr) edge(write.pos + write.len);
-      }
-      segment(index, file, pos, stop, promise);
-      pos = stop;
-    }
-  }
-
-  // [pos, end) lies in one block, and every write covers all of it or nothing.
-  void segment(std::uint32_t index, std::uint32_t file, std::uint64_t pos, std::uint64_t end,
-               const CrashLog::Promise* promise) {
-    std::vector<std::uint32_t> covering;
-    std::vector<std::uint32_t> promised;  // of them
-    for (const std::uint32_t i : writes_) {
-      const UserWrite& write = log_.user_writes()[i];
-      if (pos < write.pos || pos - write.pos >= write.len) continue;
-      covering.push_back(i);
-      const bool in_time = promise != nullptr && acknowledged_.test(i) &&
-                           (i == promise->own_write || !oracle_.before(promise->begin, write.end));
-      if (in_time) promised.push_back(i);
-    }
-    const CrashLog::Metadata& initial = log_.files()[file].initial;
-    if (promised.empty() && pos >= initial.size) return;
-    const std::size_t len = end - pos;
-    const std::uint8_t* found = pos < metadata_->size ? bytes_of(*metadata_, pos) : nullptr;
-    // What the bytes may be: null in it are zeros.
-    std::vector<const std::uint8_t*> right;
-    if (promised.empty()) right.push_back(initial_bytes(initial, pos));
-    for (const std::uint32_t i : covering) {
-      const UserWrite& write = log_.user_writes()[i];
-      const bool gone = std::any_of(promised.begin(), promised.end(), [&](std::uint32_t other) {
-        return other != i && oracle_.before(write.end, log_.user_writes()[other].begin);
-      });
-      if (gone) continue;
-      if (write.bytes == nullptr) return;
-      right.push_back(write.bytes + (pos - write.pos));
-    }
-    if (pos < metadata_->size && matches(found, right, len)) return;
-    note(index, file, pos, len, found, right,
-         promised.empty() ? BrokenPromise::kStart : promised.back());
-  }
-
-  static bool same(const std::uint8_t* a, const std::uint8_t* b, std::size_t len) {
-    if (a == b) return true;
-    if (a != nullptr && b != nullptr) return std::memcmp(a, b, len) == 0;
-    const std::uint8_t* one = a != nullptr ? a : b;
-    return std::all_of(one, one + len, [](std::uint8_t byte) { return byte == 0; });
-  }
-
-  static bool matches(const std::uint8_t* found, const std::vector<const std::uint8_t*>& right,
-                      std::size_t len) {
-    return std::any_of(right.begin(), right.end(),
-                       [&](const std::uint8_t* bytes) { return same(found, bytes, len); });
-  }
-
-  void note(std::uint32_t index, std::uint32_t file, std::uint64_t pos, std::size_t len,
-            const std::uint8_t* found, const std::vector<const std::uint8_t*>& right,
-            std::uint32_t write) {
-    const bool beyond = pos >= metadata_->size;
-    for (std::size_t i = 0; i < len; ++i) {
-      const std::uint8_t byte = found == nullptr ? 0 : found[i];
-      const bool is_right =
-          !beyond && std::any_of(right.begin(), right.end(), [&](const std::uint8_t* bytes) {
-            return (bytes == nullptr ? 0 : bytes[i]) == byte;
-          });
-      if (is_right) continue;
-      if (!broken_) {
-        broken_ = BrokenPromise{index, file, pos + i, pos + i, 0, 0, write, where_of(pos)};
-      }
-      broken_->last = pos + i;
-      ++broken_->bytes;
-      if (byte == 0) ++broken_->zeros;
-    }
-  }
-
-  const char* where_of(std::uint64_t pos) const {
-    if (pos >= metadata_->size) return "size on disk";
-    const std::uint64_t block = block_of(*metadata_, pos);
-    if (block == kernel::BLOCK_HOLE) return "block map";
-    const auto changed = find(block);
-    return changed != blocks_.end() && changed->damaged ? "device cache" : "block";
-  }
-
-  std::uint64_t block_of(const CrashLog::Metadata& metadata, std::uint64_t pos) const {
-    const std::uint64_t index = pos / oracle_.geometry_.block_size;
-    return index < metadata.blocks.size() ? metadata.blocks[index] : kernel::BLOCK_HOLE;
-  }
-
-  std::vector<CrashOracle::Block>::const_iterator find(std::uint64_t block) const {
-    return std::find_if(blocks_.begin(), blocks_.end(),
-                        [&](const CrashOracle::Block& each) { return each.block == block; });
-  }
-
-  // After recovery; null: zeros.
-  const std::uint8_t* bytes_of(const CrashLog::Metadata& metadata, std::uint64_t pos) const {
-    const auto changed = find(block_of(metadata, pos));
-    if (changed == blocks_.end()) return initial_bytes(metadata, pos);
-    return changed->bytes.data() + pos % oracle_.geometry_.block_size;
-  }
-
-  const std::uint8_t* initial_bytes(const CrashLog::Metadata& metadata, std::uint64_t pos) const {
-    const std::uint64_t block = block_of(metadata, pos);
-    const std::uint8_t* bytes = block == kernel::BLOCK_HOLE ? nullptr : log_.initial_block(block);
-    return bytes == nullptr ? nullptr : bytes + pos % oracle_.geometry_.block_size;
-  }
-
-  const CrashOracle& oracle_;
-  const CrashLog& log_;
-  const CrashOracle::Disk& disk_;
-  const PowerCut& cut_;
-  std::vector<CrashOracle::Block> blocks_;
-  EventSet acknowledged_;
-  const CrashLog::Metadata* metadata_ = nullptr;
-  std::vector<std::uint32_t> writes_;  // to the file
-  std::optional<BrokenPromise> broken_;
-};
 
 std::optional<BrokenPromise> CrashOracle::judge(const EventSet& set, const PowerCut& cut) const {
   const Disk disk = this->disk(set);

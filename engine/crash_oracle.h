@@ -9,7 +9,7 @@
 // "Before" is chosen against the filesystem: whatever order the events leave open counts as the
 // worst.
 //
-// Refers to the log; valid until its next begin().
+// Refers to the log; valid until its next run.
 #pragma once
 
 #include <cstdint>
@@ -49,9 +49,9 @@ class CrashOracle {
   CrashOracle(const CrashLog& log, const kernel::geometry& geometry);
 
   // The events that matter, in the order of the run.
-  const PartialOrder& order() const { return order_; }
+  const EventOrder& order() const { return order_; }
   std::vector<std::size_t> promises() const;  // those that return one
-  EventNumber event(std::size_t unit) const { return events_[unit]; }
+  StepNumber step(std::size_t unit) const { return steps_[unit]; }
   // Those among the first `steps` events of the run.
   EventSet prefix(std::uint64_t steps) const;
 
@@ -84,13 +84,12 @@ class CrashOracle {
   const CrashLog::Metadata& metadata(const Disk& disk, const PowerCut& cut,
                                      std::uint32_t file) const;
   EventSet acknowledged(const EventSet& set) const;
-  bool before(EventNumber i, EventNumber j) const;
 
   const CrashLog& log_;
   const kernel::geometry& geometry_;
-  std::vector<EventNumber> events_;                // by unit
+  std::vector<StepNumber> steps_;                  // by unit
   std::vector<std::vector<std::uint32_t>> units_;  // in the log's effects
-  PartialOrder order_;
+  EventOrder order_;
   std::vector<EventSet> needs_;  // by user write: the units before its acknowledgement
 
   friend class PromiseCheck;

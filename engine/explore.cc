@@ -1,43 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/explore.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <map>
+#include <mutex>
 #include <optional>
-#include <set>
+#include <utility>
+
+#include "engine/user_error.h"
+#include "engine/version.h"
+#include "scheduler/search/checkpoint.h"
 
 namespace interleaf {
 namespace {
 
-// Schedules spread evenly over all that are offered, however many there will be.
-class Sample {
- public:
-  void offer(const Schedule& schedule) {
-    if (offered_++ % stride_ != 0) return;
-    schedules_.push_back(schedule);
-    if (schedules_.size() < kMost) return;
-    for (std::size_t i = 0; i < kMost / 2; ++i) schedules_[i] = std::move(schedules_[2 * i]);
-    schedules_.resize(kMost / 2);
-    stride_ *= 2;
-  }
-  const std::vector<Schedule>& schedules() const { return schedules_; }
-
- private:
-  static constexpr std::size_t kMost = 512;
-
-  std::vector<Schedule> schedules_;
-  std::uint64_t offered_ = 0;
-  std::uint64_t stride_ = 1;
-};
+constexpr std::size_t kWindowOrders = 512;  // traced to see whether the window was reached
+constexpr unsigned kWalks = 2000;
 
 // Silence is no success: was the racy window reached in one of these runs?
-void look_at_window(ScenarioWorld& world, const Sample& sample, ExploreReport& report) {
+void look_at_window(ScenarioWorld& world, ExploreReport& report) {
   const Scenario& scenario = world.configuration().scenario;
   if (scenario.window.empty()) return;
   report.window_reached = false;
   std::vector<bool> ever(scenario.window.size());
-  for (const Schedule& schedule : sample.schedules()) {
+  for (const Schedule& schedule : report.search.sample) {
     const auto replay = make_replay(schedule);
     const std::vector<bool> reached =
         windows_reached(scenario, run_traced(world, *replay, 0).trace);
@@ -62,47 +52,109 @@ ExploreFinding keep(ScenarioWorld& world, const BoundedFinding& found) {
   return finding;
 }
 
-// Power cuts, once per order. Its own World has the last slot.
+std::string joined(const std::vector<std::string>& texts) {
+  std::string all;
+  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
+  return all;
+}
+
+// What the result depends on, but for the options that the search knows itself.
+std::vector<std::pair<std::string, std::string>> identity_of(const Configuration& configuration,
+                                                             const ExploreOptions& options) {
+  const std::string& text = configuration.scenario.text;
+  std::string sizes;
+  for (const auto& [name, value] : configuration.overrides.settings)
+    sizes += name + "=" + value + " ";
+  return {{"interleaf", version()},
+          {"scenario", configuration.scenario.name},
+          {"digest of the scenario", digest_text(XXH64(text.data(), text.size(), 0))},
+          {"kernel", configuration.kernel_text()},
+          {"patches", joined(configuration.patch_slugs())},
+          {"persona", std::string(configuration.persona->name)},
+          {"--set", sizes},
+          {"--ignore", joined(options.ignore)}};
+}
+
+BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& configuration,
+                               const ExploreOptions& options) {
+  BoundedOptions bounded;
+  bounded.preemptions_max = options.preemptions_max;
+  bounded.jobs = options.jobs;
+  bounded.seconds_max = options.seconds_max;
+  bounded.runs_max = options.runs_max;
+  bounded.memory_max = options.memory_max;
+  bounded.snapshots = options.snapshots;
+  bounded.stop_at_first = !options.keep_going;
+  bounded.verify_cache = options.verify_cache;
+  bounded.signature = [](const RunResult& run) { return signature_of(run); };
+  bounded.known = [&options](const std::string& signature) {
+    return std::any_of(options.ignore.begin(), options.ignore.end(),
+                       [&](const std::string& prefix) { return signature.starts_with(prefix); });
+  };
+  bounded.sample_max = configuration->scenario.window.empty() ? 0 : kWindowOrders;
+  bounded.progress = options.progress;
+  bounded.interrupted = options.interrupted;
+  bounded.checkpoint = options.resume;
+  bounded.checkpoint_seconds = options.resume_seconds;
+  bounded.identity = identity_of(*configuration, options);
+  return bounded;
+}
+
+// The power cuts of all orders: a CrashSearch for every worker.
 class Cuts {
  public:
-  Cuts(const std::shared_ptr<const Configuration>& configuration, const CrashBudget& budget)
-      : search_(Arena::kSlotsMax - 1, configuration, budget) {}
+  Cuts(std::shared_ptr<const Configuration> configuration, const CrashBudget& budget)
+      : configuration_(std::move(configuration)), budget_(budget) {}
 
-  void judge(const RunResult& run, const Hash128& order) {
-    if (!orders_.insert(order).second) return;
-    schedule_ = run.schedule;
-    signature_ = search_.judge(schedule_);
-  }
-  // Of the run that was judged last; empty for every other.
-  std::string signature(const RunResult& run) const {
-    return run.schedule == schedule_ ? signature_ : std::string();
-  }
-  // The findings that are no others' yet, and the numbers.
-  void report(const Configuration& configuration, ExploreReport& report,
-              const std::function<bool(const std::string&)>& ignored) const {
-    report.crash = search_.report();
-    for (CrashFinding& found : report.crash->findings) {
-      if (ignored(found.signature)) {
-        report.ignored[found.signature] += found.count;
-        continue;
-      }
-      ExploreFinding finding;
-      finding.count = found.count;
-      finding.run = std::move(found.run);
-      Origin origin;
-      origin.strategy = "explore";
-      finding.recording = make_recording(configuration, finding.run, origin);
-      finding.recording.cut = found.cut;
-      report.findings.push_back(std::move(finding));
+  // Calls work(); what the worker that has `world` judges meanwhile counts. Thread-safe.
+  void serve(unsigned slot, const World& world, const std::function<void()>& work) {
+    CrashSearch search(kFirstSlot + slot, configuration_, budget_);
+    {
+      const std::lock_guard lock(mutex_);
+      searches_[&world] = &search;
     }
-    report.crash->findings.clear();
+    work();
+    const std::lock_guard lock(mutex_);
+    searches_.erase(&world);
+    report_.merge(search.report());
   }
+
+  // Called by the worker that has `world`.
+  std::vector<std::string> judge(const World& world, const Schedule& schedule) {
+    CrashSearch* search = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      search = searches_.at(&world);
+    }
+    return search->judge(schedule);
+  }
+
+  // When all have ended. Empty if there is a hidden dependence, which the report has then.
+  std::optional<ExploreFinding> show(const BoundedFinding& found) {
+    CrashSearch search(kFirstSlot, configuration_, budget_);
+    std::optional<CrashFinding> cut = search.show(found.schedule, found.signature);
+    report_.merge(search.report());
+    if (!cut) return std::nullopt;
+    ExploreFinding finding;
+    finding.count = found.count;
+    finding.run = std::move(cut->run);
+    Origin origin;
+    origin.strategy = "explore";
+    finding.recording = make_recording(*configuration_, finding.run, origin);
+    finding.recording.cut = cut->cut;
+    return finding;
+  }
+
+  const CrashReport& report() const { return report_; }
 
  private:
-  CrashSearch search_;
-  std::set<Hash128> orders_;
-  Schedule schedule_;
-  std::string signature_;
+  static constexpr unsigned kFirstSlot = 64;  // behind the workers' own
+
+  std::shared_ptr<const Configuration> configuration_;
+  CrashBudget budget_;
+  std::mutex mutex_;
+  std::map<const World*, CrashSearch*> searches_;  // mutex_; looked up only
+  CrashReport report_;                             // mutex_
 };
 
 bool is_power_cut(const std::string& signature) {
@@ -114,44 +166,56 @@ bool is_power_cut(const std::string& signature) {
 ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
                       const ExploreOptions& options) {
   const auto start = std::chrono::steady_clock::now();
-  ScenarioWorld world(0, configuration);
-  ExploreReport report;
-  Sample sample;
-  const auto ignored = [&](const std::string& signature) {
-    return std::any_of(options.ignore.begin(), options.ignore.end(),
-                       [&](const std::string& prefix) { return signature.starts_with(prefix); });
-  };
-
-  std::optional<Cuts> cuts;
-  if (options.crash) cuts.emplace(configuration, options.crash_budget);
-
-  BoundedOptions bounded;
-  bounded.preemptions_max = options.preemptions_max;
-  bounded.seconds_max = options.seconds_max;
-  bounded.snapshots = options.snapshots;
-  bounded.stop_at_first = !options.keep_going;
-  bounded.verify_cache = options.verify_cache;
-  bounded.run.steps_max = world.steps_max();
-  bounded.signature = [&](const RunResult& run) {
-    std::string signature = signature_of(run);
-    if (cuts && (signature.empty() || ignored(signature))) signature = cuts->signature(run);
-    return ignored(signature) ? std::string() : signature;
-  };
-  bounded.ended = [&](const RunResult& run, const Hash128& order) {
-    if (cuts) cuts->judge(run, order);
-    const std::string signature = signature_of(run);
-    if (!ignored(signature) && !run.clean()) return;
-    sample.offer(run.schedule);  // of all that speak for "clean"
-    if (!run.clean()) ++report.ignored[signature];
-  };
-  report.search = explore_bounded(world.world(), bounded);
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  for (const BoundedFinding& found : report.search.findings) {
-    if (!is_power_cut(found.signature)) report.findings.push_back(keep(world, found));
+  BoundedOptions bounded = bounded_options(configuration, options);
+  {
+    const ScenarioWorld world(0, configuration);
+    bounded.run.steps_max = world.steps_max();
   }
-  if (cuts) cuts->report(*configuration, report, ignored);
-  if (report.findings.empty()) look_at_window(world, sample, report);
+  std::optional<Cuts> cuts;
+  if (options.crash) {
+    if (!options.resume.empty()) {
+      throw UserError("--crash keeps no state of the search: it cannot be resumed");
+    }
+    cuts.emplace(configuration, options.crash_budget);
+    bounded.judge = [&](const World& world, const RunResult& run, const Hash128&) {
+      return cuts->judge(world, run.schedule);
+    };
+  }
+  const WithWorld with_world = [&](unsigned slot, const std::function<void(World&)>& work) {
+    ScenarioWorld world(slot, configuration);
+    if (cuts) {
+      cuts->serve(slot, world.world(), [&] { work(world.world()); });
+    } else {
+      work(world.world());
+    }
+  };
+  ExploreReport report;
+  try {
+    report.search = explore_bounded(with_world, bounded);
+  } catch (const CheckpointError& error) {
+    throw UserError(error.what());
+  }
+  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  ScenarioWorld world(0, configuration);
+  for (const BoundedFinding& found : report.search.findings) {
+    if (!is_power_cut(found.signature)) {
+      report.findings.push_back(keep(world, found));
+    } else if (auto finding = cuts->show(found)) {
+      report.findings.push_back(std::move(*finding));
+    }
+  }
+  if (cuts) report.crash = cuts->report();
+  if (report.findings.empty()) look_at_window(world, report);
   return report;
+}
+
+ExploreEstimate estimate(const std::shared_ptr<const Configuration>& configuration,
+                         unsigned preemptions_max) {
+  ScenarioWorld world(0, configuration);
+  RunOptions run;
+  run.steps_max = world.steps_max();
+  return {estimate_schedules(world.world(), run, ScheduleEstimate::kAny, kWalks),
+          estimate_schedules(world.world(), run, preemptions_max, kWalks)};
 }
 
 }  // namespace interleaf

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
 
 #include "engine/crash.h"
@@ -159,37 +160,50 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   }
 }
 
+TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
+                           std::vector<std::string>* missed) {
+  TracedRun run;
+  LandmarkStrategy strategy(recording, run.trace);
+  TraceCollector collector(run.trace);
+  RunOptions options;
+  options.steps_max = world.steps_max();
+  options.observer = &collector;
+  run.result = world.world().run(strategy, options);
+  if (missed != nullptr) *missed = std::move(strategy).missed();
+  return run;
+}
+
 ReplayResult replay(const Recording& recording, bool loose) {
   ReplayResult result;
   result.configuration = configuration_of(recording);
-  const auto run = [&](Strategy& strategy, bool by_landmark) {
-    if (recording.cut) {
-      CrashSearch search(0, result.configuration, {});
-      return search.replay(strategy, *recording.cut, by_landmark, result.run);
-    }
-    ScenarioWorld world(0, result.configuration);
-    TraceCollector collector(result.run.trace);
-    RunOptions options;
-    options.steps_max = world.steps_max();
-    options.observer = &collector;
-    result.run.result = world.world().run(strategy, options);
-    return true;
-  };
+  std::optional<ScenarioWorld> world;
+  std::optional<CrashSearch> cuts;  // has a World of its own
+  if (recording.cut) {
+    cuts.emplace(0, result.configuration, CrashBudget{});
+  } else {
+    world.emplace(0, result.configuration);
+  }
   if (!loose) {
     const auto strategy = make_replay(recording.choices);
-    run(*strategy, false);
+    if (cuts) {
+      cuts->replay(*strategy, *recording.cut, false, result.run);
+    } else {
+      result.run = run_traced(*world, *strategy, 0);
+    }
     result.divergence = first_difference(recording, result.run);
     if (result.divergence.empty() && strategy->diverged()) {
       result.divergence = fmt::format("choice {} was not possible", strategy->diverged_at());
     }
     result.exact = result.divergence.empty();
   }
-  if (!result.exact) {
+  if (!result.exact && cuts) {
     result.run = {};
     LandmarkStrategy strategy(recording, result.run.trace);
-    const bool cut = run(strategy, true);
+    const bool cut = cuts->replay(strategy, *recording.cut, true, result.run);
     result.missed = std::move(strategy).missed();
     if (!cut) result.missed.push_back("the moment of the power cut");
+  } else if (!result.exact) {
+    result.run = run_by_landmarks(*world, recording, &result.missed);
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

@@ -28,6 +28,11 @@ struct ReplayResult {
 // The scenario and kernel of a recording. Errors: UserError (unknown patch, kernel, persona).
 std::shared_ptr<const Configuration> configuration_of(const Recording& recording);
 
+// One run by the landmarks of a recording's switches; `missed`, if not null, gets those not met.
+// The world may have another scenario than the recording.
+TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
+                           std::vector<std::string>* missed = nullptr);
+
 // `loose`: by landmarks from the start.
 ReplayResult replay(const Recording& recording, bool loose = false);
 

@@ -38,6 +38,7 @@ enum class Op : std::uint8_t {
   kRelax,
   kBegin,
   kEnd,
+  kFree,  // never announced: what a step does besides (Scheduler::freed)
 };
 
 // Lower case, as printed in traces and landmarks ("read", "try-acquire", ...).

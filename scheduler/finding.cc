@@ -42,6 +42,8 @@ std::string_view finding_name(FindingKind kind) {
 std::string Finding::signature() const {
   std::string text(finding_name(kind));
   text += ':';
+  // Which of its edges closes a cycle, and who was there, is a matter of the schedule.
+  if (kind == FindingKind::kLockOrder) return text + ':' + object;
   for (auto function = stack.rbegin(); function != stack.rend(); ++function) {
     if (function != stack.rbegin()) text += '<';
     text += *function;

@@ -44,7 +44,8 @@ struct Finding {
   std::vector<std::string> stack;    // functions, outermost first
   std::vector<std::string> details;  // evidence, a line each
 
-  // kind + function chain + object: equal for the same bug in different runs.
+  // kind + function chain + object: equal for the same bug in different runs. A lock order has no
+  // function chain.
   std::string signature() const;
 };
 

@@ -54,8 +54,8 @@ TEST(CrashStates, AreTheDownClosedSubsetsEachOnce) {
       }
       if (closed) expected.insert({bits, 0});
     }
-    const PartialOrder order(events,
-                             [&](std::size_t i, std::size_t j) -> bool { return before[i][j]; });
+    const EventOrder order(events,
+                           [&](std::size_t i, std::size_t j) -> bool { return before[i][j]; });
     CrashStateOptions options;
     for (std::size_t i = 0; i < events; i += 3) options.first.push_back(i);
     std::set<Hash128> found;
@@ -71,7 +71,7 @@ TEST(CrashStates, AreTheDownClosedSubsetsEachOnce) {
 
 TEST(CrashStates, BeginWithTheSmallestStateOfWhatIsAskedFor) {
   // 0 before 2 before 3; 1 on its own.
-  const PartialOrder order(4, [](std::size_t i, std::size_t j) { return i != 1 && j != 1; });
+  const EventOrder order(4, [](std::size_t i, std::size_t j) { return i != 1 && j != 1; });
   std::vector<EventSet> sets;
   for_each_crash_state(
       order, {.first = {2, 1}}, [](const EventSet& set) { return key_of(set, 4); },
@@ -85,7 +85,7 @@ TEST(CrashStates, BeginWithTheSmallestStateOfWhatIsAskedFor) {
 }
 
 TEST(CrashStates, StopAtTheBudgetAndSaySo) {
-  const PartialOrder order(20, [](std::size_t, std::size_t) { return false; });
+  const EventOrder order(20, [](std::size_t, std::size_t) { return false; });
   std::uint64_t judged = 0;
   const CrashStates states = for_each_crash_state(
       order, {.sets_max = 1000}, [](const EventSet& set) { return key_of(set, 20); },
@@ -96,7 +96,7 @@ TEST(CrashStates, StopAtTheBudgetAndSaySo) {
 }
 
 TEST(CrashStates, AreJudgedOncePerKey) {
-  const PartialOrder order(6, [](std::size_t, std::size_t) { return false; });
+  const EventOrder order(6, [](std::size_t, std::size_t) { return false; });
   std::uint64_t judged = 0;
   const CrashStates states = for_each_crash_state(
       order, {},
@@ -225,7 +225,7 @@ TEST(CrashStates, OfOneRunPerClassAreThoseOfEveryPrefixOfEveryInterleaving) {
       HappensBefore order;
       std::vector<std::pair<EventNumber, Durable>> durable;
       all.replay(choices, order, durable);
-      const PartialOrder partial(durable.size(), [&](std::size_t i, std::size_t j) {
+      const EventOrder partial(durable.size(), [&](std::size_t i, std::size_t j) {
         return order.before(durable[i].first, durable[j].first);
       });
       for_each_crash_state(

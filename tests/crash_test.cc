@@ -10,7 +10,9 @@
 #include <set>
 
 #include "engine/explore.h"
+#include "engine/minimize.h"
 #include "engine/replay.h"
+#include "engine/user_error.h"
 #include "scheduler/search/order_hash.h"
 
 namespace interleaf {
@@ -59,8 +61,7 @@ class Logged {
       : world_(0, std::move(configuration), &log_) {}
 
   const RunResult& run(Strategy& strategy, std::uint64_t seed = 0) {
-    log_.begin();
-    return world_.world().run(strategy, {.seed = seed, .observer = &log_});
+    return log_.run(world_.world(), strategy, {.seed = seed});
   }
   CrashOracle oracle() const { return {log_, world_.configuration().geometry}; }
   const CrashLog& log() const { return log_; }
@@ -68,14 +69,12 @@ class Logged {
   // The order of the last run, as a hash of every event's clock.
   std::string name_of_order() const {
     std::string name;
-    const HappensBefore& order = log_.order();
-    for (TaskId task = 0; task < order.tasks(); ++task) {
-      for (EventNumber i = 0; i < order.size(); ++i) {
-        if (order[i].task != task) continue;
-        for (unsigned t = 0; t < order.tasks(); ++t)
-          name += std::to_string(order.clock(i)[t]) + ",";
+    for (TaskId task = 0; task < log_.tasks(); ++task) {
+      for (StepNumber i = 0; i < log_.steps(); ++i) {
+        if (log_.task(i) != task) continue;
+        for (unsigned t = 0; t < log_.tasks(); ++t) name += std::to_string(log_.clock(i)[t]) + ",";
       }
-      for (const std::uint8_t value : log_.values(task)) name += static_cast<char>('a' + value);
+      for (const std::uint8_t value : log_.values()[task]) name += static_cast<char>('a' + value);
     }
     return name;
   }
@@ -105,7 +104,7 @@ TEST(Crash, StatesOfOneRunHoldThoseOfEveryCutAndEveryRunOfItsOrder) {
             return true;
           });
       States cut_at_steps;
-      for (std::uint64_t steps = 0; steps <= logged.log().order().size(); ++steps) {
+      for (std::uint64_t steps = 0; steps <= logged.log().steps(); ++steps) {
         add_states(oracle, oracle.prefix(steps), cut_at_steps);
       }
       for (const Hash128& state : cut_at_steps) EXPECT_TRUE(states.contains(state)) << seed;
@@ -134,21 +133,19 @@ TEST(Crash, EveryStateOfAnOrderIsReachedByARunOfIt) {
     std::vector<std::vector<std::uint8_t>> values;
     {
       const CrashOracle oracle = logged.oracle();
-      const HappensBefore& order = logged.log().order();
-      for (TaskId task = 0; task < order.tasks(); ++task)
-        values.push_back(logged.log().values(task));
+      const CrashLog& log = logged.log();
+      values = log.values();
       for_each_crash_state(
           oracle.order(), {}, [&](const EventSet& set) { return oracle.key(set); },
           [&](const EventSet& set) {
             Target target;
             std::vector<TaskId> after;
-            for (EventNumber event = 0; event < order.size(); ++event) {
+            for (StepNumber step = 0; step < log.steps(); ++step) {
               bool needed = false;
               for (std::size_t unit = 0; unit < oracle.order().size(); ++unit) {
-                needed = needed || (set.test(unit) && event <= oracle.event(unit) &&
-                                    order.before(event, oracle.event(unit)));
+                needed = needed || (set.test(unit) && log.before(step, oracle.step(unit)));
               }
-              (needed ? target.order : after).push_back(order[event].task);
+              (needed ? target.order : after).push_back(log.task(step));
             }
             target.steps = target.order.size();
             target.order.insert(target.order.end(), after.begin(), after.end());
@@ -160,8 +157,8 @@ TEST(Crash, EveryStateOfAnOrderIsReachedByARunOfIt) {
     for (const Target& target : targets) {
       const auto strategy = make_in_order(target.order, values);
       logged.run(*strategy);
-      for (EventNumber event = 0; event < target.steps; ++event) {
-        ASSERT_EQ(logged.log().order()[event].task, target.order[event]) << seed;
+      for (StepNumber step = 0; step < target.steps; ++step) {
+        ASSERT_EQ(logged.log().task(step), target.order[step]) << seed;
       }
       const CrashOracle oracle = logged.oracle();
       States states;
@@ -259,9 +256,8 @@ std::set<std::string> broken_by(void (*breaks)(BrokenLog&)) {
   BrokenLog log;
   breaks(log);
   ScenarioWorld world(0, configuration, &log);
-  log.begin();
   const auto strategy = make_keep_running();
-  EXPECT_TRUE(world.world().run(*strategy, {.observer = &log}).clean());
+  EXPECT_TRUE(log.run(world.world(), *strategy, {}).clean());
   const CrashOracle oracle(log, configuration->geometry);
   std::set<std::string> broken;
   for_each_crash_state(
@@ -292,6 +288,42 @@ TEST(Crash, FilesystemsThatBreakTheirPromisesAreFound) {
             (Broken{"one:fsync#1 f block", "start f block"}));
 }
 
+// What is counted and found is of the orders, whoever met them and in which run.
+TEST(Crash, AnyNumberOfWorkersReportsTheSame) {
+  ExploreOptions options;
+  options.preemptions_max = 1;
+  options.keep_going = true;
+  options.crash = true;
+  options.crash_budget.sets_max = 40;  // spent by some orders: which moments come first counts
+  const auto explored = [&](unsigned jobs) {
+    options.jobs = jobs;
+    return explore(configure(load_scenario("fsync-nobarrier"), {}), options);
+  };
+  const ExploreReport one = explored(1);
+  const ExploreReport three = explored(3);
+  EXPECT_FALSE(one.crash->complete);
+  EXPECT_EQ(one.crash->orders, one.search.classes);
+  EXPECT_GT(one.crash->orders, 1u);
+  EXPECT_EQ(one.crash->hidden_dependence, "");
+  EXPECT_EQ(three.crash->orders, one.crash->orders);
+  EXPECT_EQ(three.crash->sets, one.crash->sets);
+  EXPECT_EQ(three.crash->cuts, one.crash->cuts);
+  EXPECT_EQ(three.crash->states, one.crash->states);
+  ASSERT_FALSE(one.findings.empty());
+  ASSERT_EQ(three.findings.size(), one.findings.size());
+  for (std::size_t i = 0; i < one.findings.size(); ++i) {
+    EXPECT_EQ(three.findings[i].recording, one.findings[i].recording);
+    EXPECT_EQ(three.findings[i].count, one.findings[i].count);
+  }
+}
+
+TEST(Crash, ASearchWithCutsCannotBeResumed) {
+  ExploreOptions options;
+  options.crash = true;
+  options.resume = "state";
+  EXPECT_THROW(explore(configured(kTwoFiles), options), UserError);
+}
+
 TEST(Crash, ARecordedCutIsReplayedExactlyAndByItsLandmarks) {
   ExploreOptions options;
   options.crash = true;
@@ -309,6 +341,7 @@ TEST(Crash, ARecordedCutIsReplayedExactlyAndByItsLandmarks) {
     Recording nowhere = recording;
     nowhere.cut->writes = 99;
     EXPECT_EQ(replay(nowhere, true).missed.back(), "the moment of the power cut");
+    EXPECT_THROW(minimize_recording(recording, {}), UserError);
   }
 }
 

@@ -94,7 +94,7 @@ std::string crash_text(const CrashReport& report, const CrashBudget& budget,
                        const Configuration& configuration) {
   std::string text =
       fmt::format("power cuts: {} orders, {} moments, {} cuts, {} distinct (image, promises)",
-                  report.orders, report.sets, report.cuts, report.states);
+                  report.orders, report.sets, report.cuts, report.states.size());
   if (configuration.geometry.volatile_cache != 0) {
     text += fmt::format(", at most {} lost and {} torn", budget.lost, budget.torn);
   }
@@ -112,7 +112,7 @@ Json crash_json(const CrashReport& report, const CrashBudget& budget) {
           {"skipped", report.skipped},
           {"moments", report.sets},
           {"cuts", report.cuts},
-          {"states", report.states},
+          {"states", report.states.size()},
           {"lost_max", budget.lost},
           {"torn_max", budget.torn},
           {"complete", report.complete},
@@ -138,7 +138,8 @@ void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& l
     return;
   }
   first = parse_seed(text.substr(0, dots));
-  last = parse_seed(text.substr(dots + 2));
+  const std::string end = text.substr(dots + 2);
+  last = end.empty() ? kSeedsOpen : parse_seed(end);
   if (last < first) throw UserError("--seeds " + text + " ends before it begins", "", "A..B");
 }
 
@@ -147,7 +148,13 @@ double parse_time(const std::string& text) {
   const char unit = text.back();
   const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
   const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
-  return scale * static_cast<double>(parse_seed(has_unit ? text.substr(0, text.size() - 1) : text));
+  std::uint64_t count = 0;
+  const char* end = text.data() + text.size() - (has_unit ? 1 : 0);
+  const auto [stop, error] = std::from_chars(text.data(), end, count);
+  if (error != std::errc() || stop != end) {
+    throw UserError("\"" + text + "\" is no time", "", "such as 90s, 10m or 2h");
+  }
+  return scale * static_cast<double>(count);
 }
 
 Json run_json(const RunResult& result) {
@@ -169,6 +176,12 @@ Json run_json(const RunResult& result) {
 }
 
 void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  return text;
+}
 
 std::string shell_quoted(const std::string& text) {
   constexpr std::string_view kPlain =

@@ -6,8 +6,8 @@
 #include "engine/kernel/config.h"
 #include "engine/kernel/patch.h"
 #include "engine/nearest.h"
+#include "engine/strategies.h"
 #include "engine/user_error.h"
-#include "scheduler/strategy.h"
 
 namespace interleaf {
 namespace {
@@ -70,13 +70,24 @@ std::vector<Entry> personas() {
 
 std::vector<Entry> strategy_names() {
   std::vector<Entry> entries;
-  for (const StrategyInfo& info : strategies()) {
-    entries.push_back({{"name", std::string(info.name)}, {"summary", std::string(info.summary)}});
-  }
-  for (const auto& [name, summary] : trial_strategies()) {
-    entries.push_back({{"name", std::string(name)}, {"summary", std::string(summary)}});
+  for (const NamedStrategy& info : named_strategies()) {
+    entries.push_back({{"name", std::string(info.name)},
+                       {"parameters", std::string(info.parameters)},
+                       {"summary", std::string(info.summary)},
+                       {"source", std::string(info.source)},
+                       {"deviations", std::string(info.deviations)}});
   }
   return entries;
+}
+
+// A paragraph each: their papers and what is different from them do not fit columns.
+void print_strategies() {
+  for (const NamedStrategy& info : named_strategies()) {
+    fmt::print("{:<14}{}\n", info.name, info.summary);
+    if (!info.parameters.empty()) fmt::print("{:14}{}{}\n", "", info.name, info.parameters);
+    if (!info.source.empty()) fmt::print("{:14}{}\n", "", info.source);
+    if (!info.deviations.empty()) fmt::print("{:14}here: {}\n", "", info.deviations);
+  }
 }
 
 void print_entries(const std::vector<Entry>& entries) {
@@ -112,7 +123,11 @@ int list(const Flags& flags) {
     if (name != flags.kind) continue;
     const std::vector<Entry> entries = entries_of();
     if (!flags.json) {
-      print_entries(entries);
+      if (name == "strategies") {
+        print_strategies();
+      } else {
+        print_entries(entries);
+      }
       return kExitClean;
     }
     Json json = Json::array();

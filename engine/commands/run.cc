@@ -2,7 +2,7 @@
 // interleaf run: one schedule of a scenario, its table on stdout.
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <optional>
 
 #include "engine/commands/command.h"
 #include "engine/nearest.h"
@@ -60,15 +60,14 @@ std::string in_the_way(const TableStrategy& table, const Scenario& scenario,
                      table.satisfied() + 1, scenario.tasks[row.task].name, row.function, reason);
 }
 
-// Of every run that has the same order. The plainest finding comes first.
+// Of every run that has the same order. `found`: the plainest, if there is one.
 CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
-                      const CrashBudget& budget, const TracedRun& run) {
+                      const CrashBudget& budget, const TracedRun& run,
+                      std::optional<CrashFinding>& found) {
   CrashSearch search(1, configuration, budget);
-  const std::string plainest = search.judge(run.result.schedule);
-  CrashReport report = search.report();
-  std::stable_partition(report.findings.begin(), report.findings.end(),
-                        [&](const CrashFinding& finding) { return finding.signature == plainest; });
-  return report;
+  const std::vector<std::string> broken = search.judge(run.result.schedule);
+  if (!broken.empty()) found = search.show(run.result.schedule, broken.front());
+  return search.report();
 }
 
 int run(const Flags& flags) {
@@ -91,13 +90,13 @@ int run(const Flags& flags) {
   const std::uint64_t seed = parse_seed(flags.seed);
   TracedRun run = run_traced(world, *strategy, seed);
   CrashReport cuts;
-  if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run);
-  const CrashFinding* cut =
-      run.result.clean() && !cuts.findings.empty() ? &cuts.findings.front() : nullptr;
-  if (cut != nullptr) run = cut->run;
+  std::optional<CrashFinding> cut;
+  if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run, cut);
+  if (!run.result.clean()) cut.reset();
+  if (cut) run = cut->run;
   const std::string verdict = verdict_of(run.result);
   int code = flags.verdict.exit_code(verdict);
-  if (cut == nullptr && !cuts.complete && run.result.clean()) code = kExitCannotJudge;
+  if (!cut && !cuts.complete && run.result.clean()) code = kExitCannotJudge;
   if (!cuts.hidden_dependence.empty()) code = kExitToolFailed;
   std::string unsatisfied;
   if (table != nullptr && table->satisfied() < table->rows().size()) {
@@ -108,7 +107,7 @@ int run(const Flags& flags) {
   origin.strategy = flags.strategy;
   origin.seed = seed;
   Recording recording = make_recording(*configuration, run, origin);
-  if (cut != nullptr) recording.cut = cut->cut;
+  if (cut) recording.cut = cut->cut;
   if (!flags.output.empty()) {
     save(flags.output, recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }

@@ -25,7 +25,7 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 	const int error = f->f_op->fsync(f, start, end, datasync);
 	watcher->sync_end(*f->f_inode, error);
 	/* The watcher takes it for a promise about the whole file. */
-	if (error == 0 && start == 0 && end >= f->f_inode->i_size.peek() - 1)
+	if (error == 0 && start == 0 && end >= f->f_inode->i_size.look() - 1)
 		watcher->sync_promised(*f->f_inode);
 	return error;
 }

@@ -24,8 +24,8 @@ std::size_t EventSet::count() const {
   return count;
 }
 
-PartialOrder::PartialOrder(std::size_t events,
-                           const std::function<bool(std::size_t, std::size_t)>& before) {
+EventOrder::EventOrder(std::size_t events,
+                       const std::function<bool(std::size_t, std::size_t)>& before) {
   for (std::size_t j = 0; j < events; ++j) {
     EventSet& set = before_.emplace_back(events);
     for (std::size_t i = 0; i < j; ++i) {
@@ -34,7 +34,7 @@ PartialOrder::PartialOrder(std::size_t events,
   }
 }
 
-EventSet PartialOrder::smallest_with(std::size_t event) const {
+EventSet EventOrder::smallest_with(std::size_t event) const {
   EventSet set = before_[event];
   set.add(event);
   return set;
@@ -44,7 +44,7 @@ namespace {
 
 class Walk {
  public:
-  Walk(const PartialOrder& order, const CrashStateOptions& options,
+  Walk(const EventOrder& order, const CrashStateOptions& options,
        const std::function<Hash128(const EventSet&)>& key,
        const std::function<bool(const EventSet&)>& judge)
       : order_(order), options_(options), key_(key), judge_(judge), set_(order.size()) {}
@@ -85,7 +85,7 @@ class Walk {
     return states_.complete;
   }
 
-  const PartialOrder& order_;
+  const EventOrder& order_;
   const CrashStateOptions& options_;
   const std::function<Hash128(const EventSet&)>& key_;
   const std::function<bool(const EventSet&)>& judge_;
@@ -97,7 +97,7 @@ class Walk {
 
 }  // namespace
 
-CrashStates for_each_crash_state(const PartialOrder& order, const CrashStateOptions& options,
+CrashStates for_each_crash_state(const EventOrder& order, const CrashStateOptions& options,
                                  const std::function<Hash128(const EventSet&)>& key,
                                  const std::function<bool(const EventSet&)>& judge) {
   return Walk(order, options, key, judge).walk();

@@ -35,10 +35,10 @@ class EventSet {
   std::vector<std::uint64_t> words_;
 };
 
-class PartialOrder {
+class EventOrder {
  public:
   // `before(i, j)`, for i < j: whether event i comes before j in every run. Must be transitive.
-  PartialOrder(std::size_t events, const std::function<bool(std::size_t i, std::size_t j)>& before);
+  EventOrder(std::size_t events, const std::function<bool(std::size_t i, std::size_t j)>& before);
 
   std::size_t size() const { return before_.size(); }
   // What comes before an event, without itself.
@@ -64,7 +64,7 @@ struct CrashStates {
 
 // Calls judge() once for every value of key(): with the first set that has it. judge() returns
 // false to end the search.
-CrashStates for_each_crash_state(const PartialOrder& order, const CrashStateOptions& options,
+CrashStates for_each_crash_state(const EventOrder& order, const CrashStateOptions& options,
                                  const std::function<Hash128(const EventSet&)>& key,
                                  const std::function<bool(const EventSet&)>& judge);
 

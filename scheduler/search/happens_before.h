@@ -5,8 +5,11 @@
 // of the memory model, for data races, has fewer edges (detect/data_race.h).
 //
 // Events are added in the order of the run, a vector clock each (Mattern 1989), and taken back from
-// the end, so that a search can go back to a branch. The events of an object fall into epochs: one
-// exclusive event, or several that commute. All of an epoch come before all of the next one.
+// the end, so that a search can go back to a branch. An event is an access: the one that a step
+// announced, followed by what the step did besides (Strategy::also). All of a step is one in the
+// order: it comes before or after another step as a whole. The events of an object fall into
+// epochs: one exclusive event, or several that commute. All of an epoch come before all of the next
+// one.
 //
 // Not thread-safe. Memory: 32 bytes and four per task for an event.
 #pragma once
@@ -26,9 +29,11 @@ inline constexpr EventNumber kNoEvent = ~EventNumber{0};
 
 struct LoggedEvent {
   std::uint32_t object;
-  std::uint32_t own;     // 1, 2, ... among the events of its task
-  EventNumber previous;  // the one before it on its object; kNoEvent: none, or a private object
-  EventNumber epoch;     // the first event of its epoch
+  std::uint32_t own;             // 1, 2, ... among the steps of its task
+  EventNumber previous;          // the one before it on its object; kNoEvent: none, or private
+  EventNumber epoch;             // the first event of its epoch
+  EventNumber step;              // the event that began its step
+  EventNumber previous_of_task;  // the last one of the task's step before; kNoEvent: none
   TaskId task;
   Op op;
   bool gated;  // only some states of the object allowed it
@@ -40,17 +45,25 @@ class HappensBefore {
   void begin(unsigned tasks);
   // `task` performs what it announced. Returns the number of the event.
   EventNumber add(TaskId task, const Access& access);
-  // Takes back all events from number `count` on.
+  // The step that add() began last does this besides.
+  void also(Op op, std::uint32_t object);
+  // Takes back all events from number `count` on. Requires: a step begins there, or the end.
   void truncate(EventNumber count);
 
-  EventNumber size() const { return static_cast<EventNumber>(events_.size()); }
+  EventNumber size() const { return size_; }
   unsigned tasks() const { return tasks_; }
   const LoggedEvent& operator[](EventNumber number) const { return events_[number]; }
 
-  // True if `i` happens before `j` or is `j`.
+  // True if `i` happens before `j` or is of the same step.
   bool before(EventNumber i, EventNumber j) const { return includes(clock(j), i); }
-  // How many events of each task happen before event `j`, itself included: tasks() numbers.
-  const std::uint32_t* clock(EventNumber j) const { return &clocks_[std::size_t{j} * tasks_]; }
+  // How many steps of each task happen before that of event `j`, itself included: tasks() numbers.
+  const std::uint32_t* clock(EventNumber j) const {
+    return &clocks_[std::size_t{events_[j].step} * tasks_];
+  }
+  // The same as a copy; of kNoEvent: nothing comes before.
+  void copy_clock(EventNumber j, std::uint32_t* to) const {
+    for (unsigned t = 0; t < tasks_; ++t) to[t] = j == kNoEvent ? 0 : clock(j)[t];
+  }
   bool includes(const std::uint32_t* clock, EventNumber i) const {
     return clock[events_[i].task] >= events_[i].own;
   }
@@ -64,12 +77,18 @@ class HappensBefore {
   EventNumber last_of_previous_epoch(EventNumber number) const {
     return events_[events_[number].epoch].previous;
   }
-  // The event of the same task before this one.
-  EventNumber previous_of_task(EventNumber number) const { return previous_of_task_[number]; }
+  // The event after the last one of the step.
+  EventNumber end_of_step(EventNumber number) const {
+    const EventNumber step = events_[number].step;
+    do {
+      ++number;
+    } while (number < size_ && events_[number].step == step);
+    return number;
+  }
 
   // Calls each(i) for the events that `number` follows directly on its object: those of the epoch
-  // before its own, latest first. With the previous event of its task they are all that the order
-  // of `number` comes from.
+  // before its own, latest first. With the step before of its task, these of all events of a step
+  // are all that the order of the step comes from.
   template <typename Each>
   void for_direct_predecessors(EventNumber number, Each each) const {
     const EventNumber last = last_of_previous_epoch(number);
@@ -82,10 +101,13 @@ class HappensBefore {
   }
 
  private:
+  void put(LoggedEvent event);
+  void grow();
+
   unsigned tasks_ = 0;
-  std::vector<LoggedEvent> events_;
-  std::vector<EventNumber> previous_of_task_;
-  std::vector<std::uint32_t> clocks_;  // tasks_ per event
+  EventNumber size_ = 0;
+  std::vector<LoggedEvent> events_;    // the first size_
+  std::vector<std::uint32_t> clocks_;  // tasks_ per event; those of a step's first event count
   std::vector<EventNumber> last_of_object_;
   EventNumber last_of_task_[kTasksMax] = {};
 };

@@ -31,6 +31,12 @@ class Shared {
   T load_acquire(Where where = Where::current()) const { return read(true, where); }
   void store_release(T value, Where where = Where::current()) { write(value, true, where); }
 
+  // Part of the step under way, with no point of its own: for assertions and for what the kernel
+  // reads together with something else.
+  T look(Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) s->also(Op::kRead, number_, this, where);
+    return value_;
+  }
   // No point: for setup, reports, the oracle, and assertions that are not part of the program.
   T peek() const { return value_; }
   void poke(T value) { value_ = value; }
