@@ -38,6 +38,9 @@ kernel::geometry to_kernel(const Geometry& geometry) {
   result.xa_slots = static_cast<unsigned>(geometry.xa_slots);
   result.ra_pages = static_cast<unsigned>(geometry.readahead_pages);
   result.disk_blocks = geometry.disk_blocks;
+  result.volatile_cache = static_cast<unsigned>(geometry.volatile_cache);
+  result.barriers = static_cast<unsigned>(geometry.barriers);
+  result.sector_size = static_cast<unsigned>(geometry.sector_size);
   return result;
 }
 

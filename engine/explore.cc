@@ -5,6 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 #include "engine/explore_unbounded.h"
 #include "engine/user_error.h"
@@ -104,6 +109,67 @@ BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& 
   }
 }
 
+// The power cuts of all orders: a CrashSearch for every worker.
+class Cuts {
+ public:
+  Cuts(std::shared_ptr<const Configuration> configuration, const CrashBudget& budget)
+      : configuration_(std::move(configuration)), budget_(budget) {}
+
+  // Calls work(); what the worker that has `world` judges meanwhile counts. Thread-safe.
+  void serve(unsigned slot, const World& world, const std::function<void()>& work) {
+    CrashSearch search(kFirstSlot + slot, configuration_, budget_);
+    {
+      const std::lock_guard lock(mutex_);
+      searches_[&world] = &search;
+    }
+    work();
+    const std::lock_guard lock(mutex_);
+    searches_.erase(&world);
+    report_.merge(search.report());
+  }
+
+  // Called by the worker that has `world`.
+  std::vector<std::string> judge(const World& world, const Schedule& schedule) {
+    CrashSearch* search = nullptr;
+    {
+      const std::lock_guard lock(mutex_);
+      search = searches_.at(&world);
+    }
+    return search->judge(schedule);
+  }
+
+  // When all have ended. Empty if there is a hidden dependence, which the report has then.
+  std::optional<ExploreFinding> show(const BoundedFinding& found) {
+    CrashSearch search(kFirstSlot, configuration_, budget_);
+    std::optional<CrashFinding> cut = search.show(found.schedule, found.signature);
+    report_.merge(search.report());
+    if (!cut) return std::nullopt;
+    ExploreFinding finding;
+    finding.count = found.count;
+    finding.run = std::move(cut->run);
+    Origin origin;
+    origin.strategy = "explore";
+    finding.recording = make_recording(*configuration_, finding.run, origin);
+    finding.recording.cut = cut->cut;
+    return finding;
+  }
+
+  const CrashReport& report() const { return report_; }
+
+ private:
+  static constexpr unsigned kFirstSlot = 64;  // behind the workers' own
+
+  std::shared_ptr<const Configuration> configuration_;
+  CrashBudget budget_;
+  std::mutex mutex_;
+  std::map<const World*, CrashSearch*> searches_;  // mutex_; looked up only
+  CrashReport report_;                             // mutex_
+};
+
+bool is_power_cut(const std::string& signature) {
+  return signature.starts_with(finding_name(FindingKind::kLostAfterPowerCut));
+}
+
 }  // namespace
 
 ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
@@ -114,9 +180,23 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     const ScenarioWorld world(0, configuration);
     bounded.run.steps_max = world.steps_max();
   }
+  std::optional<Cuts> cuts;
+  if (options.crash) {
+    if (!options.resume.empty()) {
+      throw UserError("--crash keeps no state of the search: it cannot be resumed");
+    }
+    cuts.emplace(configuration, options.crash_budget);
+    bounded.judge = [&](const World& world, const RunResult& run, const Hash128&) {
+      return cuts->judge(world, run.schedule);
+    };
+  }
   const WithWorld with_world = [&](unsigned slot, const std::function<void(World&)>& work) {
     ScenarioWorld world(slot, configuration);
-    work(world.world());
+    if (cuts) {
+      cuts->serve(slot, world.world(), [&] { work(world.world()); });
+    } else {
+      work(world.world());
+    }
   };
   ExploreReport report;
   report.search = options.unbounded ? explore_unbounded(with_world, bounded, report.done)
@@ -124,8 +204,13 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ScenarioWorld world(0, configuration);
   for (const BoundedFinding& found : report.search.findings) {
-    report.findings.push_back(keep(world, found));
+    if (!is_power_cut(found.signature)) {
+      report.findings.push_back(keep(world, found));
+    } else if (auto finding = cuts->show(found)) {
+      report.findings.push_back(std::move(*finding));
+    }
   }
+  if (cuts) report.crash = cuts->report();
   if (report.findings.empty()) look_at_window(world, report);
   return report;
 }

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/configuration.h"
+#include "engine/crash.h"
 #include "engine/run.h"
 #include "scheduler/search/bounded.h"
 #include "scheduler/search/estimate.h"
@@ -31,6 +33,8 @@ struct ExploreOptions {
   bool snapshots = true;
   bool keep_going = false;
   bool verify_cache = false;
+  bool crash = false;  // power cuts too, at every moment of every order; not with `resume`
+  CrashBudget crash_budget;
   std::vector<std::string> ignore;  // prefixes of signatures that do not count as findings
   std::string resume;               // file with the state of the search; empty: none
   double resume_seconds = 30;       // between two writes of it
@@ -38,7 +42,8 @@ struct ExploreOptions {
   std::function<void(const BoundedProgress&)> progress;  // about twice a second; may be empty
 };
 
-// One distinct signature, in a run that has it with as few preemptions as there are.
+// One distinct signature, in a run that has it with as few preemptions as there are; what a power
+// cut breaks, in a run of such an order that goes straight to the cut.
 struct ExploreFinding {
   std::uint64_t count = 0;  // orders that had it
   TracedRun run;
@@ -50,6 +55,7 @@ struct ExploreReport {
   double done = 0;       // unbounded and out of budget: DporResult::done
   double seconds = 0;
   std::vector<ExploreFinding> findings;  // fewest preemptions first
+  std::optional<CrashReport> crash;
   // Of Scenario::window, looked for in a few hundred of the orders.
   bool window_reached = true;
   std::vector<std::string> window_missed;

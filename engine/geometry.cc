@@ -29,6 +29,9 @@ constexpr GeometryMember kGeometry[] = {
     {"xa_slots", &Geometry::xa_slots, 2, 64, true},
     {"disk_blocks", &Geometry::disk_blocks, 1, std::uint64_t{1} << 32, false},
     {"readahead_pages", &Geometry::readahead_pages, 0, 8192, false},
+    {"volatile_cache", &Geometry::volatile_cache, 0, 1, false},
+    {"barriers", &Geometry::barriers, 0, 1, false},
+    {"sector_size", &Geometry::sector_size, 512, 65536, true},
 };
 
 }  // namespace

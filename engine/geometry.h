@@ -19,6 +19,9 @@ struct Geometry {
   std::uint64_t xa_slots = 64;      // slots of an xarray node
   std::uint64_t disk_blocks = 65536;
   std::uint64_t readahead_pages = 32;  // 0: no readahead
+  std::uint64_t volatile_cache = 0;    // 1: the disk has a write cache that a power cut empties
+  std::uint64_t barriers = 1;          // 0: the filesystem does not flush it
+  std::uint64_t sector_size = 512;     // what the disk writes whole at a power cut
 
   bool operator==(const Geometry&) const = default;
 };

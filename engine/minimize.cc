@@ -19,6 +19,10 @@ TracedRun verdict_test(const Recording& recording) {
   if (recording.verdict == "clean") {
     throw UserError("the recording is clean: there is nothing to minimise");
   }
+  if (recording.cut) {
+    throw UserError("the finding is of a power cut: its run is straight to the cut already", "",
+                    "`explore --crash --preemptions K` finds the fewest preemptions of its order");
+  }
   ReplayResult first = replay(recording);
   if (!first.exact) throw CannotJudge("replay diverged: " + first.divergence);
   if (!first.same_verdict) throw CannotJudge("replay diverged: it has another verdict now");

@@ -24,7 +24,7 @@
 
 namespace interleaf {
 
-class Oracle final : public kernel::observer {
+class Oracle final : public kernel::powered_observer {
  public:
   Oracle() = default;
 

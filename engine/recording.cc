@@ -59,6 +59,7 @@ class PayloadWriter {
   void put_choices();
   void put_switches();
   void put_sites(const std::vector<IndexPair>& sites);
+  void put_cut(const PowerCut& from);
   void put_outcome();
   void put_strings();
 
@@ -178,6 +179,23 @@ void PayloadWriter::put_sites(const std::vector<IndexPair>& sites) {
   }
 }
 
+void PayloadWriter::put_cut(const PowerCut& from) {
+  auto to = to_.initCut();
+  to.setSteps(from.steps);
+  to.setLogged(from.logged);
+  to.setAfter(string(from.after));
+  to.setWrites(from.writes);
+  to.setRecords(from.records);
+  auto lost = to.initLost(static_cast<unsigned>(from.lost.size()));
+  for (unsigned i = 0; i < lost.size(); ++i) lost.set(i, from.lost[i]);
+  auto torn = to.initTorn(static_cast<unsigned>(from.torn.size()));
+  for (unsigned i = 0; i < torn.size(); ++i) {
+    torn[i].setWrite(from.torn[i].write);
+    torn[i].setSectors(from.torn[i].sectors);
+    torn[i].setLast(from.torn[i].last);
+  }
+}
+
 void PayloadWriter::put_outcome() {
   to_.setSteps(from_.steps);
   to_.setFinalDigest(from_.final_digest);
@@ -195,6 +213,7 @@ void PayloadWriter::put_outcome() {
     minimality.setOtherFindings(from_.minimality->other_findings);
     minimality.setOneMinimal(from_.minimality->one_minimal);
   }
+  if (from_.cut) put_cut(*from_.cut);
 
   auto checkpoints = list(&Builder::initCheckpoints, from_.checkpoints.size());
   for (unsigned i = 0; i < checkpoints.size(); ++i) {

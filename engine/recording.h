@@ -19,6 +19,8 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/power_cut.h"
+
 namespace interleaf {
 
 inline constexpr std::uint16_t kRecordingFormat = 2;
@@ -102,6 +104,7 @@ struct Recording {
 
   std::uint64_t preemptions = 0;
   std::optional<Minimality> minimality;
+  std::optional<PowerCut> cut;  // the finding is what is lost if the power fails there
   std::vector<std::string> quirks;
   std::string note;
   std::string provenance;

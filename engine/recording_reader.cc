@@ -47,6 +47,7 @@ class PayloadReader {
   void get_identity(Recording& to) const;
   void get_choices(Recording& to) const;
   void get_switches(Recording& to) const;
+  PowerCut get_cut() const;
   void get_outcome(Recording& to) const;
 
   wire::Recording::Reader from_;
@@ -166,6 +167,21 @@ void PayloadReader::get_switches(Recording& to) const {
   }
 }
 
+PowerCut PayloadReader::get_cut() const {
+  const auto from = from_.getCut();
+  PowerCut to;
+  to.steps = from.getSteps();
+  to.logged = from.getLogged();
+  to.after = name(from.getAfter());
+  to.writes = from.getWrites();
+  to.records = from.getRecords();
+  for (const std::uint32_t write : bounded(from.getLost())) to.lost.push_back(write);
+  for (const auto torn : bounded(from.getTorn())) {
+    to.torn.push_back({torn.getWrite(), torn.getSectors(), torn.getLast()});
+  }
+  return to;
+}
+
 void PayloadReader::get_outcome(Recording& to) const {
   to.steps = from_.getSteps();
   for (const auto checkpoint : bounded(from_.getCheckpoints())) {
@@ -182,6 +198,7 @@ void PayloadReader::get_outcome(Recording& to) const {
                      minimality.getOrders(), minimality.getOtherFindings(),
                      minimality.getOneMinimal()};
   }
+  if (from_.hasCut()) to.cut = get_cut();
   to.note = string(from_.getNote());
   to.provenance = string(from_.getProvenance());
 }

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <tuple>
 
+#include "engine/crash.h"
 #include "engine/user_error.h"
 #include "scheduler/strategies/keep_running.h"
 
@@ -174,18 +176,34 @@ TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
 ReplayResult replay(const Recording& recording, bool loose) {
   ReplayResult result;
   result.configuration = configuration_of(recording);
-  ScenarioWorld world(0, result.configuration);
+  std::optional<ScenarioWorld> world;
+  std::optional<CrashSearch> cuts;  // has a World of its own
+  if (recording.cut) {
+    cuts.emplace(0, result.configuration, CrashBudget{});
+  } else {
+    world.emplace(0, result.configuration);
+  }
   if (!loose) {
     const auto strategy = make_replay(recording.choices);
-    result.run = run_traced(world, *strategy, 0);
+    if (cuts) {
+      cuts->replay(*strategy, *recording.cut, false, result.run);
+    } else {
+      result.run = run_traced(*world, *strategy, 0);
+    }
     result.divergence = first_difference(recording, result.run);
     if (result.divergence.empty() && strategy->diverged()) {
       result.divergence = fmt::format("choice {} was not possible", strategy->diverged_at());
     }
     result.exact = result.divergence.empty();
   }
-  if (!result.exact) {
-    result.run = run_by_landmarks(world, recording, &result.missed);
+  if (!result.exact && cuts) {
+    result.run = {};
+    LandmarkStrategy strategy(recording, result.run.trace);
+    const bool cut = cuts->replay(strategy, *recording.cut, true, result.run);
+    result.missed = std::move(strategy).missed();
+    if (!cut) result.missed.push_back("the moment of the power cut");
+  } else if (!result.exact) {
+    result.run = run_by_landmarks(*world, recording, &result.missed);
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

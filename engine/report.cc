@@ -80,7 +80,13 @@ class Rows {
       segment(begin, end);
       begin = end;
     }
-    if (verdict_ != nullptr && verdict_->task != kNoTask) mark_finding();
+    if (verdict_ != nullptr && verdict_->kind == FindingKind::kLostAfterPowerCut) {
+      // What a task entered after its last step is not part of the story.
+      std::erase_if(rows_, [&](const RowText& row) { return row.step > verdict_->step; });
+      if (!rows_.empty()) add(rows_.back().task, verdict_->step, 1, "<power failure>");
+    } else if (verdict_ != nullptr && verdict_->task != kNoTask) {
+      mark_finding();
+    }
     // "..." stands for what leads to the next row of its task; at the end of a call it says
     // nothing.
     std::vector<RowText> kept;
@@ -337,7 +343,7 @@ std::string consequence(const TracedRun& run) {
     for (auto function = finding->stack.rbegin(); function != finding->stack.rend(); ++function) {
       at += (at.empty() ? "" : " < ") + *function;
     }
-    if (finding->task != kNoTask) {
+    if (finding->task != kNoTask && finding->kind != FindingKind::kLostAfterPowerCut) {
       text += fmt::format("   step {}, {}: {}\n", finding->step, finding->task_name, at);
     }
     for (const std::string& detail : finding->details) text += "   " + detail + "\n";

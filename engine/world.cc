@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/world.h"
 
+#include "engine/crash_log.h"
 #include "engine/kernel/block.h"
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
@@ -53,13 +54,13 @@ void check_at_end(void* argument) {
   cast->oracle.check_all(true);
 }
 
-void set_up(Scheduler& scheduler, const Configuration& configuration) {
+void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* log) {
   auto* cast = new Cast();
   kernel::machine_config config{};
   config.geo = configuration.geometry;
   config.fs = configuration.persona;
   config.patches = configuration.patches;
-  config.watcher = &cast->oracle;
+  config.watcher = log == nullptr ? &cast->oracle : log->in_front_of(cast->oracle);
   const Scenario& scenario = configuration.scenario;
   for (const auto& [kind, budget] : scenario.faults) {
     unsigned& of_kind = kind == "alloc"  ? config.faults.alloc
@@ -77,6 +78,7 @@ void set_up(Scheduler& scheduler, const Configuration& configuration) {
   scheduler.spawn("unmount", check_at_end, cast);
   kernel::boot_machine(scheduler, config);
   make_files(configuration, cast->oracle);
+  if (log != nullptr) log->files_made();
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
     cast->processes[i] = new Process(configuration, i, cast->processes);
   }
@@ -88,10 +90,11 @@ void set_up(Scheduler& scheduler, const Configuration& configuration) {
 
 }  // namespace
 
-ScenarioWorld::ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration)
+ScenarioWorld::ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration,
+                             CrashLog* log)
     : configuration_(std::move(configuration)),
       world_(std::make_unique<World>(
-          slot, [this](Scheduler& scheduler) { set_up(scheduler, *configuration_); })) {}
+          slot, [this, log](Scheduler& scheduler) { set_up(scheduler, *configuration_, log); })) {}
 
 std::uint64_t ScenarioWorld::steps_max() const {
   return configuration_->scenario.steps_max.value_or(200'000);

@@ -11,10 +11,14 @@
 
 namespace interleaf {
 
+class CrashLog;
+
 // `slot`: one per World that lives at the same time. The Configuration is kept alive by the World.
 class ScenarioWorld {
  public:
-  ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration);
+  // With `log` every run is written to it; it must outlive the World. See its begin().
+  ScenarioWorld(unsigned slot, std::shared_ptr<const Configuration> configuration,
+                CrashLog* log = nullptr);
 
   World& world() { return *world_; }
   const Configuration& configuration() const { return *configuration_; }

@@ -113,6 +113,9 @@ struct Recording {
   # Free text, and where the race comes from (message id, syzbot id).
   note @35 :String;
   provenance @36 :String;
+
+  # Format 2. Where the power fails; the finding is what is lost then. No `cut`: it does not fail.
+  cut @37 :PowerCut;
 }
 
 # Geometry and overrides, as `--set key=value` takes them.
@@ -143,6 +146,26 @@ struct DataChoice {
   kind @1 :String;
   nth @2 :UInt64;
   value @3 :UInt64;
+}
+
+# After `steps` steps, with the first `logged` changes of metadata on disk. Block writes are named by
+# their number before the cut, from 0: those in the disk's cache that are lost, and those of which
+# the first or last `sectors` sectors are on the medium. The rest are landmarks: the last promise
+# that was made ("task:call#nth", or nothing), how many block writes and metadata changes there were.
+struct PowerCut {
+  steps @0 :UInt64;
+  logged @1 :UInt32;
+  lost @2 :List(UInt32);
+  torn @3 :List(TornWrite);
+  after @4 :String;
+  writes @5 :UInt32;
+  records @6 :UInt32;
+}
+
+struct TornWrite {
+  write @0 :UInt32;
+  sectors @1 :UInt32;
+  last @2 :Bool;
 }
 
 struct Checkpoint {

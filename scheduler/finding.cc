@@ -9,6 +9,8 @@ std::string_view finding_name(FindingKind kind) {
   switch (kind) {
     case FindingKind::kLostDirtyData:
       return "lost-dirty-data";
+    case FindingKind::kLostAfterPowerCut:
+      return "lost-after-power-cut";
     case FindingKind::kStaleData:
       return "stale-data";
     case FindingKind::kUseAfterFree:

@@ -16,6 +16,7 @@ namespace interleaf {
 // run's verdict.
 enum class FindingKind : std::uint8_t {
   kLostDirtyData,
+  kLostAfterPowerCut,
   kStaleData,
   kUseAfterFree,
   kKernelBug,

@@ -314,7 +314,7 @@ TEST(SharedMapping, KeepsWriteAccessUntilItIsUnmapped) {
 }
 
 /* Counts what it is told, and remembers the last. */
-class listener final : public observer {
+class listener final : public powered_observer {
  public:
   unsigned write_begin(inode&, loff_t pos, const void*, std::size_t len) override {
     ++writes;

@@ -76,7 +76,7 @@ TEST(Open, FailsForWhatThePortHasNot) {
 }
 
 /* Collects what the port tells about sizes and discards. */
-class discards final : public observer {
+class discards final : public powered_observer {
  public:
   std::string told;
 

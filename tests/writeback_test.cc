@@ -86,7 +86,7 @@ file* write_pages(const char* name, unsigned first, unsigned count, char byte) {
 }
 
 /* Counts what the port tells the oracle. */
-class counting_observer : public observer {
+class counting_observer : public powered_observer {
  public:
   unsigned write_begin(inode&, loff_t, const void*, std::size_t) override { return 0; }
   void write_end(unsigned, long) override {}

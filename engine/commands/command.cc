@@ -81,6 +81,45 @@ int VerdictFlags::exit_code(const std::string& verdict) const {
   return met ? kExitClean : kExitFound;
 }
 
+CLI::Option* CrashFlags::add_to(CLI::App& verb) {
+  CLI::Option* flag = verb.add_flag("--crash", crash, "judge power cuts at every moment too");
+  verb.add_option("--crash-lost", budget.lost,
+                  "of what only the disk's cache has, so many writes may be lost; 1");
+  verb.add_option("--crash-torn", budget.torn, "and so many torn; 1");
+  verb.add_option("--crash-sets", budget.sets_max,
+                  "moments of a cut per order; 200000, 0: no limit");
+  return flag;
+}
+
+std::string crash_text(const CrashReport& report, const CrashBudget& budget,
+                       const Configuration& configuration) {
+  std::string text =
+      fmt::format("power cuts: {} orders, {} moments, {} cuts, {} distinct (image, promises)",
+                  report.orders, report.sets, report.cuts, report.states.size());
+  if (configuration.geometry.volatile_cache != 0) {
+    text += fmt::format(", at most {} lost and {} torn", budget.lost, budget.torn);
+  }
+  text += report.complete ? ": complete\n" : ": not complete, out of --crash-sets\n";
+  if (report.skipped != 0) {
+    text +=
+        fmt::format("not judged: {} orders that lose data without a power cut\n", report.skipped);
+  }
+  if (!report.hidden_dependence.empty()) text += report.hidden_dependence + "\n";
+  return text;
+}
+
+Json crash_json(const CrashReport& report, const CrashBudget& budget) {
+  return {{"orders", report.orders},
+          {"skipped", report.skipped},
+          {"moments", report.sets},
+          {"cuts", report.cuts},
+          {"states", report.states.size()},
+          {"lost_max", budget.lost},
+          {"torn_max", budget.torn},
+          {"complete", report.complete},
+          {"hidden_dependence", report.hidden_dependence}};
+}
+
 std::uint64_t parse_seed(const std::string& text) {
   const bool hexadecimal = text.starts_with("0x") || text.starts_with("0X");
   const char* begin = text.data() + (hexadecimal ? 2 : 0);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/configuration.h"
+#include "engine/crash.h"
 #include "engine/run.h"
 
 namespace interleaf {
@@ -59,6 +60,19 @@ void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& l
 
 // Seconds of "90", "90s", "10m", "2h"; 0 if empty.
 double parse_time(const std::string& text);
+
+// Flags of the verbs that can cut the power.
+struct CrashFlags {
+  bool crash = false;
+  CrashBudget budget;
+
+  // Returns --crash, for what excludes it.
+  CLI::Option* add_to(CLI::App& verb);
+};
+// "any power cut: 12 orders, ...": what was looked at, a line or two.
+std::string crash_text(const CrashReport& report, const CrashBudget& budget,
+                       const Configuration& configuration);
+Json crash_json(const CrashReport& report, const CrashBudget& budget);
 
 // The fields that `verdict`s have in every verb's JSON. docs/JSON.md.
 Json run_json(const RunResult& result);

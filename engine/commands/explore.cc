@@ -21,6 +21,7 @@ namespace {
 struct Flags {
   ScenarioFlags scenario;
   VerdictFlags verdict;
+  CrashFlags crash;
   ExploreOptions options;
   std::string output;
   std::string time;
@@ -66,6 +67,8 @@ void complete_options(Flags& flags, const Configuration& configuration) {
   const unsigned jobs = flags.jobs != 0 ? flags.jobs : std::thread::hardware_concurrency();
   options.jobs = std::clamp(jobs, 1u, 64u);
   options.snapshots = !flags.no_snapshots;
+  options.crash = flags.crash.crash;
+  options.crash_budget = flags.crash.budget;
   for (const std::string& known : known_signatures(configuration)) options.ignore.push_back(known);
 }
 
@@ -74,6 +77,8 @@ int exit_code(const Flags& flags, const ExploreReport& report) {
   const int code =
       flags.verdict.exit_code(clean ? "clean" : verdict_of(report.findings.front().run.result));
   if (!report.search.hidden_dependence.empty()) return kExitToolFailed;
+  if (report.crash && !report.crash->hidden_dependence.empty()) return kExitToolFailed;
+  if (clean && report.crash && !report.crash->complete) return kExitCannotJudge;
   if (clean && (!report.search.complete || !report.window_reached)) return kExitCannotJudge;
   return code;
 }
@@ -142,10 +147,11 @@ int explore_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !report.findings.empty()) {
-    fmt::print(stderr, "interleaf explore {} {}\n", flags.scenario.text(),
+    fmt::print(stderr, "interleaf explore {} {}{}\n", flags.scenario.text(),
                options.unbounded ? "--unbounded"
                                  : fmt::format("--preemptions {}",
-                                               report.findings.front().run.result.preemptions));
+                                               report.search.findings.front().preemptions),
+               options.crash ? " --crash" : "");
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;
@@ -158,11 +164,12 @@ Verb add_explore(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("explore", "all orders with few preemptions");
   flags->scenario.add_to(*verb);
   flags->verdict.add_to(*verb);
+  CLI::Option* crash = flags->crash.add_to(*verb);
   CLI::Option* bound =
       verb->add_option("--preemptions", flags->options.preemptions_max, "at most so many; 1");
   CLI::Option* unbounded = verb->add_flag("--unbounded", flags->options.unbounded,
                                           "all orders: dynamic partial-order reduction");
-  unbounded->excludes(bound);
+  unbounded->excludes(bound)->excludes(crash);
   verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel; all cores");
   verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
   verb->add_option("--runs", flags->options.runs_max, "stop after so many runs");

@@ -79,12 +79,15 @@ std::string clean_statement(const Configuration& configuration, const ExploreOpt
                             const ExploreReport& report) {
   const BoundedResult& search = report.search;
   const std::string scope = scope_of(configuration, search);
+  const bool all_cuts = report.crash && report.crash->complete && report.crash->skipped == 0 &&
+                        report.crash->hidden_dependence.empty();
+  const char* cuts = all_cuts ? " and any power cut" : "";
   if (search.complete && search.exhausted) {
-    return "no finding in any order: " + scope + ", complete\n";
+    return fmt::format("no finding in any order{}: {}, complete\n", cuts, scope);
   }
   if (search.complete) {
-    return fmt::format("no finding with at most {}: {}, complete\n",
-                       counted(options.preemptions_max, "preemption"), scope);
+    return fmt::format("no finding with at most {}{}: {}, complete\n",
+                       counted(options.preemptions_max, "preemption"), cuts, scope);
   }
   if (search.out_of_budget) {
     return how_far(options, report) + "no finding so far: " + scope + ", not complete\n";
@@ -103,7 +106,8 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
                        counted(search.cut, "run"));
   }
   if (report.findings.empty()) return text + clean_statement(configuration, options, report);
-  const std::uint64_t fewest = report.findings.front().run.result.preemptions;
+  // Of a power cut those of the order, not of the run that goes straight to it.
+  const std::uint64_t fewest = search.findings.front().preemptions;
   const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
   if (search.out_of_budget) text += how_far(options, report);
   if (options.unbounded) {
@@ -138,6 +142,7 @@ std::string explore_text(const Configuration& configuration, const ExploreOption
     text += fmt::format("known, does not count: {}\n{}", counted(count, "order"),
                         wrapped_signature(signature));
   }
+  if (report.crash) text += crash_text(*report.crash, options.crash_budget, configuration);
   text += explore_statement(configuration, options, report);
   if (!report.window_reached) {
     std::string missed;
@@ -176,6 +181,7 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
   json["window_reached"] = report.window_reached;
   json["window_missed"] = report.window_missed;
   json["hidden_dependence"] = search.hidden_dependence;
+  if (report.crash) json["crash"] = crash_json(*report.crash, options.crash_budget);
   json["cut"] = search.cut;
   json["complete"] = search.complete;
   json["complete_up_to"] = search.complete_up_to;

@@ -2,6 +2,8 @@
 // interleaf run: one schedule of a scenario, its table on stdout.
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "engine/commands/command.h"
 #include "engine/nearest.h"
 #include "engine/report.h"
@@ -13,6 +15,7 @@ namespace {
 struct Flags {
   ScenarioFlags scenario;
   VerdictFlags verdict;
+  CrashFlags crash;
   std::string strategy = "table";
   std::string table;
   std::string seed = "0";
@@ -57,6 +60,16 @@ std::string in_the_way(const TableStrategy& table, const Scenario& scenario,
                      table.satisfied() + 1, scenario.tasks[row.task].name, row.function, reason);
 }
 
+// Of every run that has the same order. `found`: the plainest, if there is one.
+CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
+                      const CrashBudget& budget, const TracedRun& run,
+                      std::optional<CrashFinding>& found) {
+  CrashSearch search(1, configuration, budget);
+  const std::vector<std::string> broken = search.judge(run.result.schedule);
+  if (!broken.empty()) found = search.show(run.result.schedule, broken.front());
+  return search.report();
+}
+
 int run(const Flags& flags) {
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
@@ -75,9 +88,16 @@ int run(const Flags& flags) {
     strategy = make_strategy(world, name);
   }
   const std::uint64_t seed = parse_seed(flags.seed);
-  const TracedRun run = run_traced(world, *strategy, seed);
+  TracedRun run = run_traced(world, *strategy, seed);
+  CrashReport cuts;
+  std::optional<CrashFinding> cut;
+  if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run, cut);
+  if (!run.result.clean()) cut.reset();
+  if (cut) run = cut->run;
   const std::string verdict = verdict_of(run.result);
   int code = flags.verdict.exit_code(verdict);
+  if (!cut && !cuts.complete && run.result.clean()) code = kExitCannotJudge;
+  if (!cuts.hidden_dependence.empty()) code = kExitToolFailed;
   std::string unsatisfied;
   if (table != nullptr && table->satisfied() < table->rows().size()) {
     unsatisfied = in_the_way(*table, scenario, world.world().scheduler());
@@ -86,7 +106,8 @@ int run(const Flags& flags) {
   Origin origin;
   origin.strategy = flags.strategy;
   origin.seed = seed;
-  const Recording recording = make_recording(*configuration, run, origin);
+  Recording recording = make_recording(*configuration, run, origin);
+  if (cut) recording.cut = cut->cut;
   if (!flags.output.empty()) {
     save(flags.output, recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
@@ -94,6 +115,7 @@ int run(const Flags& flags) {
     Json json = run_json(run.result);
     json["table_rows"] = table == nullptr ? 0 : table->rows().size();
     json["table_rows_satisfied"] = table == nullptr ? 0 : table->satisfied();
+    if (flags.crash.crash) json["crash"] = crash_json(cuts, flags.crash.budget);
     json["recording"] = flags.output;
     print_json(json);
   } else {
@@ -104,11 +126,14 @@ int run(const Flags& flags) {
                configuration->persona->name, cpu_table(*configuration, run, options),
                consequence(run));
     if (!unsatisfied.empty()) fmt::print(" {}\n", unsatisfied);
+    if (flags.crash.crash) {
+      fmt::print("\n{}", crash_text(cuts, flags.crash.budget, *configuration));
+    }
   }
   if (verdict != "clean" && flags.output.empty()) {
-    fmt::print(stderr, "interleaf run {} --strategy {}{} --seed {:#x}\n", flags.scenario.text(),
+    fmt::print(stderr, "interleaf run {} --strategy {}{} --seed {:#x}{}\n", flags.scenario.text(),
                flags.strategy, flags.table.empty() ? "" : " --table " + shell_quoted(flags.table),
-               seed);
+               seed, flags.crash.crash ? " --crash" : "");
   } else if (verdict != "clean") {
     print_replay_command(flags.output);
   }
@@ -122,6 +147,7 @@ Verb add_run(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("run", "one schedule of a scenario, as a CPU table");
   flags->scenario.add_to(*verb);
   flags->verdict.add_to(*verb);
+  flags->crash.add_to(*verb);
   verb->add_option("--strategy", flags->strategy,
                    "`table`: the scenario's (the default), or one of `interleaf list strategies`");
   verb->add_option("--table", flags->table, "which of the scenario's tables; the first one");

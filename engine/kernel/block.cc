@@ -3,8 +3,8 @@
 // kept but what a filesystem can see: submission returns at once, requests end later, in any
 // order, in a task that may sleep (a workqueue, as ext4 and XFS use for their completions).
 //
-// Left out: plugging, merging, splitting, flushes and FUA, partial completion. A request is
-// transferred as a whole.
+// Left out: plugging, merging, splitting, FUA, partial completion. A request ends when all its blocks
+// are transferred, one after the other; a block is written whole.
 //
 // Lock: queue_lock, innermost.
 #include "engine/kernel/block.h"
@@ -44,23 +44,29 @@ unsigned char *own_block(block_device *bdev, std::uint64_t block)
 void transfer_read(const block_device *bdev, bio *request)
 {
 	FRAME(bio_transfer_read);
-	std::vector<unsigned char> bytes(request->len);
-	for (std::size_t i = 0; i < request->blocks.size(); i++)
-		disk_peek(bdev, request->blocks[i], bytes.data() + i * bdev->block_size);
-	folio_write_contents(request->bi_folio, request->offset, bytes.data(), bytes.size());
+	std::vector<unsigned char> bytes(bdev->block_size);
+	for (std::size_t i = 0; i < request->blocks.size(); i++) {
+		bdev->media.read();
+		disk_peek(bdev, request->blocks[i], bytes.data());
+		folio_write_contents(request->bi_folio, request->offset + i * bdev->block_size,
+				     bytes.data(), bytes.size());
+	}
 }
 
 void transfer_write(block_device *bdev, bio *request)
 {
 	FRAME(bio_transfer_write);
-	std::vector<unsigned char> bytes(request->len);
-	folio_read_contents(request->bi_folio, request->offset, bytes.data(), bytes.size());
+	observer *watcher = this_machine().watcher;
+	std::vector<unsigned char> bytes(bdev->block_size);
 	for (std::size_t i = 0; i < request->blocks.size(); i++) {
 		const std::size_t at = i * bdev->block_size;
-		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data() + at,
-			    bdev->block_size);
-		this_machine().watcher->block_written(
-			*request->owner, request->pos + static_cast<loff_t>(at), bdev->block_size);
+		folio_read_contents(request->bi_folio, request->offset + at, bytes.data(),
+				    bytes.size());
+		bdev->media.inc();
+		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data(), bytes.size());
+		watcher->disk_wrote(request->blocks[i], bytes.data());
+		watcher->block_written(*request->owner, request->pos + static_cast<loff_t>(at),
+				       bdev->block_size);
 	}
 }
 
@@ -97,6 +103,16 @@ void submit_bio(bio *request)
 	bdev->in_flight.push_back(request);
 	bdev->queue_lock.unlock();
 	bdev->work.wake_up();
+}
+
+void blkdev_issue_flush(block_device *bdev)
+{
+	FRAME(blkdev_issue_flush);
+	/* A device without a cache says so, and no request is made. */
+	if (this_machine().geo.volatile_cache == 0)
+		return;
+	bdev->media.read();
+	this_machine().watcher->disk_flushed();
 }
 
 void io_completions()

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The disk: blocks of real bytes, requests in flight, completions made by a task of its own in
 // any order. A write's payload is read from the folio when the device transfers it, not when it
-// is submitted. Blocks written before the run share the immutable base image.
+// is submitted, block by block. Blocks written before the run share the immutable base image.
+//
+// Every transfer of a block is an access of `media`: a write of it or a read, and a flush is a read,
+// since it depends on all earlier writes and on nothing else.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "engine/kernel/config.h"
+#include "scheduler/sync/atomic.h"
 #include "scheduler/sync/spinlock.h"
 #include "scheduler/sync/wait_queue.h"
 
@@ -27,6 +31,7 @@ struct bio {
 	std::vector<std::uint64_t> blocks; /* one per block of the range; BLOCK_HOLE reads zeros */
 	inode *owner;
 	loff_t pos; /* file position of `offset`, for the observer */
+	bool unwritten = false; /* the blocks, or some of them, are new; the filesystem's */
 	int status = 0; /* 0 or -EIO */
 	void (*end_io)(bio *) = nullptr; /* in the completion task; frees the bio */
 	void *private_data = nullptr;
@@ -37,6 +42,7 @@ struct block_device {
 	interleaf::Spinlock queue_lock;
 	std::vector<bio *> in_flight; /* queue_lock */
 	interleaf::WaitQueue work{ "I/O requests" };
+	interleaf::Atomic<std::uint64_t> media; /* blocks written so far */
 	std::vector<const unsigned char *> data; /* per block, as far as written; null is zeros */
 	std::vector<unsigned char *> own; /* those of them that were written in this run */
 
@@ -44,6 +50,8 @@ struct block_device {
 };
 
 void submit_bio(bio *request);
+/* Returns when every write that completed before is on the medium. Any context. */
+void blkdev_issue_flush(block_device *bdev);
 /* Body of the completion task: takes any request in flight, transfers, ends it. Never returns. */
 [[noreturn]] void io_completions();
 

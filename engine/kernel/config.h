@@ -24,6 +24,9 @@ struct geometry {
 	unsigned fault_around_pages = 16;
 	std::uint64_t disk_blocks = 1 << 20;
 	unsigned khugepaged_scans = 1; /* passes of khugepaged over the registered mms */
+	unsigned volatile_cache = 0; /* 1: completed writes may be lost until a flush */
+	unsigned barriers = 1; /* 0: the filesystem never flushes it (mount -o nobarrier) */
+	unsigned sector_size = 512; /* what the device writes whole; <= block_size */
 	unsigned lru_batch = 31; /* per-CPU LRU-add batch; folios in it are not PG_lru */
 };
 

@@ -117,6 +117,7 @@ struct inode {
 	const file_operations *i_fop = nullptr;
 	interleaf::Rwsem block_lock; /* guards blocks (ext4: i_data_sem) */
 	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
+	std::vector<bool> unwritten; /* block_lock; a block without its data yet; may be shorter */
 
 	inode(super_block *sb, std::string file_name, unsigned ino);
 };
@@ -175,6 +176,7 @@ struct super_block {
 	struct block_device *s_bdev = nullptr;
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	interleaf::Spinlock alloc_lock;
+	interleaf::Atomic<std::uint64_t> s_log; /* changes of metadata logged so far */
 	bdi_writeback s_wb;
 
 	super_block();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What the port tells whoever judges a run (the oracle). The port never asks and never depends on
 // the answers. Calls happen at the instant of the change, inside the task that makes it, and make
-// no points. All positions and lengths are bytes.
+// no points. All positions and lengths are bytes. All calls are pure: who hands them on to another
+// observer cannot forget one.
 #pragma once
 
 #include <cstddef>
@@ -50,6 +51,31 @@ public:
 	virtual void write_error(inode &node, loff_t pos, std::size_t len) = 0;
 	/* fsync or the like returned 0 for this inode. */
 	virtual void sync_promised(inode &node) = 0;
+
+	/* ---- what a power cut is judged by ---- */
+
+	/* The device has put a whole block into its cache or, if it has none, on the medium. */
+	virtual void disk_wrote(std::uint64_t block, const unsigned char *bytes) = 0;
+	/* The device's cache has reached the medium. */
+	virtual void disk_flushed() = 0;
+	/* The log holds the inode's block map and size as they are now, in memory so far. */
+	virtual void metadata_logged(const inode &node) = 0;
+	/* Everything logged so far is in the log's blocks on the device. */
+	virtual void metadata_committed() = 0;
+	/* fsync or the like of bytes [start, end] was called; by the same task: it returned. */
+	virtual void sync_begin(inode &node, loff_t start, loff_t end) = 0;
+	virtual void sync_end(inode &node, int error) = 0;
+};
+
+/* For watchers to whom the power never fails. */
+class powered_observer : public observer {
+public:
+	void disk_wrote(std::uint64_t, const unsigned char *) override {}
+	void disk_flushed() override {}
+	void metadata_logged(const inode &) override {}
+	void metadata_committed() override {}
+	void sync_begin(inode &, loff_t, loff_t) override {}
+	void sync_end(inode &, int) override {}
 };
 
 } // namespace kernel

@@ -21,7 +21,7 @@ namespace
 constexpr interleaf::LockClass khugepaged_mm_lock_class{ "khugepaged_mm_lock" };
 
 /* For machines that nobody judges. */
-class null_observer final : public observer {
+class null_observer final : public powered_observer {
 public:
 	unsigned write_begin(inode &, loff_t, const void *, std::size_t) override { return 0; }
 	void write_end(unsigned, long) override {}

@@ -3,7 +3,11 @@
 // buffered I/O with a request per folio, size changes; one body of code for all, with the calls in
 // the order in which ext4, XFS, btrfs and ext2 ("generic") of 6.12 make them, under their names.
 //
-// Left out: journals, metadata and their reservations, direct I/O, fallocate, reflinks and
+// Metadata: a block that writeback allocates is unwritten until its data is on the disk; the block
+// map and the size then go to a log in memory, which fsync forces out. The log has no blocks of its
+// own: it is there for power cuts. ext2 has no log; here it has.
+//
+// Left out: journal space and handles, reservations, direct I/O, fallocate, reflinks and
 // copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; XFS
 // reserves blocks with the folio locked instead of before; blocks that were reserved stay so when
 // an invalidated folio forgets its dirt. A folio is read whole: it is uptodate or not, its blocks
@@ -114,6 +118,45 @@ std::uint64_t mapped_block(const inode *node, std::uint64_t index)
 
 /* ---- the block map ---- */
 
+/* The inode's block map and size, as they are now, go to the log. block_lock held for write. */
+void log_metadata(inode *node)
+{
+	node->i_sb->s_log.inc();
+	this_machine().watcher->metadata_logged(*node);
+}
+
+/* What is in the log reaches the disk, and before it what the device's cache has. Sleeps. */
+void force_log(super_block *sb)
+{
+	if (this_machine().geo.barriers != 0)
+		blkdev_issue_flush(sb->s_bdev);
+	sb->s_log.read();
+	this_machine().watcher->metadata_committed();
+}
+
+bool is_unwritten(const inode *node, std::uint64_t index)
+{
+	return index < node->unwritten.size() && node->unwritten[index];
+}
+
+/*
+ * The request's blocks have their data. block_lock held for write. True if that is news; not if
+ * truncate has freed them meanwhile.
+ */
+bool convert_unwritten(inode *node, const bio *request)
+{
+	const std::uint64_t first = static_cast<std::uint64_t>(request->pos) / block_size();
+	bool any = false;
+	for (std::size_t i = 0; i < request->blocks.size(); i++) {
+		if (!is_unwritten(node, first + i) ||
+		    mapped_block(node, first + i) != request->blocks[i])
+			continue;
+		node->unwritten[first + i] = false;
+		any = true;
+	}
+	return any;
+}
+
 /* Where the blocks of the range are. Sleeps for block_lock. */
 std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
 {
@@ -141,9 +184,10 @@ std::uint64_t allocate_block(super_block *sb)
 /*
  * Gives all blocks of the range a place: allocated, or at least reserved if `delay`. Looks with
  * the lock shared first, since most often there is nothing to do. *blocks becomes where they are.
- * May sleep. 0, -ENOSPC.
+ * *unwritten becomes whether data has yet to come to some of them. May sleep. 0, -ENOSPC.
  */
-int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std::uint64_t> *blocks)
+int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std::uint64_t> *blocks,
+		    bool *unwritten)
 {
 	const function_names &names = filesystem_of(node->i_mapping).names;
 	const Frame frame(delay ? names.reserve_blocks : names.map_blocks);
@@ -152,32 +196,43 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 		return delay ? block == BLOCK_HOLE : !is_on_disk(block);
 	};
 	bool any = false;
+	*unwritten = false;
 	blocks->clear();
 	node->block_lock.down_read();
 	for (std::uint64_t i = range.first; i < range.end; i++) {
 		any = any || lacks(i);
+		*unwritten = *unwritten || is_unwritten(node, i);
 		blocks->push_back(mapped_block(node, i));
 	}
 	node->block_lock.up_read();
 	if (!any)
 		return 0;
 
+	const bool at_writeback = this_machine().fs->delayed_allocation;
+	bool maps = false;
 	int error = 0;
 	blocks->clear();
 	node->block_lock.down_write();
 	if (node->blocks.size() < range.end)
 		node->blocks.resize(range.end, BLOCK_HOLE);
+	node->unwritten.resize(node->blocks.size());
 	for (std::uint64_t i = range.first; i < range.end && error == 0; i++) {
 		if (lacks(i)) {
 			const std::uint64_t block =
 				delay ? BLOCK_DELAYED : allocate_block(node->i_sb);
-			if (block == BLOCK_HOLE)
+			if (block == BLOCK_HOLE) {
 				error = -ENOSPC;
-			else
+			} else {
 				node->blocks[i] = block;
+				node->unwritten[i] = !delay && at_writeback;
+				maps = maps || (!delay && !at_writeback);
+			}
 		}
+		*unwritten = *unwritten || node->unwritten[i];
 		blocks->push_back(node->blocks[i]);
 	}
+	if (maps)
+		log_metadata(node);
 	node->block_lock.up_write();
 	return error;
 }
@@ -190,7 +245,10 @@ void free_blocks(inode *node, loff_t size)
 	node->block_lock.down_write();
 	if (node->blocks.size() > keep)
 		node->blocks.resize(keep);
+	if (node->unwritten.size() > keep)
+		node->unwritten.resize(keep);
 	node->i_disksize.store(size);
+	log_metadata(node);
 	node->block_lock.up_write();
 }
 
@@ -198,6 +256,7 @@ void set_disksize(inode *node, loff_t size)
 {
 	node->block_lock.down_write();
 	node->i_disksize.store(size);
+	log_metadata(node);
 	node->block_lock.up_write();
 }
 
@@ -363,11 +422,16 @@ void end_write(bio *request)
 		this_machine().watcher->write_error(*node, request->pos, request->len);
 	} else {
 		const loff_t end = request->pos + static_cast<loff_t>(request->len);
-		if (end > node->i_disksize.read_once()) {
+		if (request->unwritten || end > node->i_disksize.read_once()) {
 			node->block_lock.down_write();
+			bool changes = convert_unwritten(node, request);
 			const loff_t new_end = std::min(end, i_size_read(node));
-			if (new_end > node->i_disksize.load())
+			if (new_end > node->i_disksize.load()) {
 				node->i_disksize.store(new_end);
+				changes = true;
+			}
+			if (changes)
+				log_metadata(node);
 			node->block_lock.up_write();
 		}
 	}
@@ -401,7 +465,8 @@ int simple_writepage(folio *f, writeback_control *, void *)
 	if (fs.writeback_before_map)
 		folio_start_writeback(f);
 	std::vector<std::uint64_t> blocks;
-	const int error = allocate_blocks(node, range, false, &blocks);
+	bool unwritten = false;
+	const int error = allocate_blocks(node, range, false, &blocks, &unwritten);
 	if (!fs.writeback_before_map)
 		folio_start_writeback(f);
 	if (error != 0) {
@@ -418,6 +483,7 @@ int simple_writepage(folio *f, writeback_control *, void *)
 				 .blocks = std::move(blocks),
 				 .owner = node,
 				 .pos = pos,
+				 .unwritten = unwritten,
 				 .end_io = end_write };
 	folio_unlock(f);
 	submit_bio(request);
@@ -588,6 +654,7 @@ int ext4_setattr(inode *node, loff_t size)
 		node->block_lock.down_write();
 		node->i_disksize.store(size);
 		i_size_write(node, size);
+		log_metadata(node);
 		node->block_lock.up_write();
 		if (size > old_size)
 			pagecache_isize_extended(node, old_size, size);
@@ -715,7 +782,10 @@ long simple_write_iter(file *f, loff_t pos, const void *from, std::size_t len)
 int simple_fsync(file *f, loff_t start, loff_t end, bool)
 {
 	const Frame frame(filesystem_of(f->f_mapping).names.fsync);
-	return file_write_and_wait_range(f, start, end);
+	const int error = file_write_and_wait_range(f, start, end);
+	if (error == 0)
+		force_log(f->f_inode->i_sb);
+	return error;
 }
 
 /* ---- the four ---- */
@@ -877,8 +947,10 @@ int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
 	inode *node = f->mapping.load()->host;
 	const loff_t pos = folio_pos(f) + static_cast<loff_t>(offset);
 	std::vector<std::uint64_t> blocks;
-	const int error = allocate_blocks(node, blocks_of(pos, len),
-					  this_machine().fs->delayed_allocation, &blocks);
+	bool unwritten = false;
+	const int error =
+		allocate_blocks(node, blocks_of(pos, len), this_machine().fs->delayed_allocation,
+				&blocks, &unwritten);
 	if (error == 0)
 		create_buffers(f);
 	return error;

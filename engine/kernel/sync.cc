@@ -20,10 +20,13 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 
 	if (f->f_op->fsync == nullptr)
 		return -EINVAL;
+	observer *watcher = this_machine().watcher;
+	watcher->sync_begin(*f->f_inode, start, end);
 	const int error = f->f_op->fsync(f, start, end, datasync);
+	watcher->sync_end(*f->f_inode, error);
 	/* The watcher takes it for a promise about the whole file. */
 	if (error == 0 && start == 0 && end >= f->f_inode->i_size.look() - 1)
-		this_machine().watcher->sync_promised(*f->f_inode);
+		watcher->sync_promised(*f->f_inode);
 	return error;
 }
 

@@ -243,6 +243,7 @@ class Search {
 
   void report(World& world, const std::string& signature, const BoundedHit& hit) {
     const auto accepted = [&](const RunResult& run) {
+      if (hit.judged) return true;
       if (options_.signature) return options_.signature(run) == signature;
       return !run.clean() && run.verdict()->signature() == signature;
     };
@@ -269,6 +270,7 @@ class Search {
 
 BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions& options) {
   CHECK(options.jobs >= 1 && options.jobs <= 64);
+  CHECK(!options.judge || options.checkpoint.empty());
   BoundedResult result;
   with_world(0, [&](World& world) { result = Search(with_world, options).explore(world); });
   return result;

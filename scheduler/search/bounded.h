@@ -78,6 +78,9 @@ struct BoundedOptions {
   // timing. The World is the worker's and at the end of that run; it may be used for other runs
   // (then the result is gone).
   std::function<void(World&, const RunResult&, const Hash128& order)> on_new_class;
+  // The same, and returns what else is wrong with the order: signatures, each once, none that a run
+  // may have. They are counted and reported as if the order's runs had them. Not with a checkpoint.
+  std::function<std::vector<std::string>(World&, const RunResult&, const Hash128& order)> judge;
 
   // These are called one at a time.
 

@@ -20,6 +20,7 @@ struct BoundedHit {
   Hash128 order;
   Schedule schedule;
   std::uint64_t count = 0;  // orders
+  bool judged = false;      // by BoundedOptions::judge: runs do not show it
 
   bool before(const BoundedHit& other) const;
 };

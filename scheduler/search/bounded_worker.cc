@@ -114,20 +114,29 @@ void BoundedWorker::note(const RunResult& run) {
   note_signature(run, signature);
   if (!shared_.orders.insert(order)) return;
   ++tally_.classes;
+  if (options_.judge) {
+    for (const std::string& also : options_.judge(world_, run, order)) note_hit(run, also, true);
+  }
   if (options_.on_new_class) options_.on_new_class(world_, run, order);
 }
 
 void BoundedWorker::note_signature(const RunResult& run, const std::string& signature) {
-  const Hash128 order = walk_.order().total();
   const bool is_known = !signature.empty() && options_.known && options_.known(signature);
-  if (signature.empty() || is_known) tally_.sample.offer(order, run.schedule);
-  if (signature.empty()) return;
+  if (signature.empty() || is_known) {
+    tally_.sample.offer(walk_.order().total(), run.schedule);
+  }
+  if (!signature.empty()) note_hit(run, signature, false);
+}
+
+void BoundedWorker::note_hit(const RunResult& run, const std::string& signature, bool judged) {
+  const Hash128 order = walk_.order().total();
+  const bool is_known = options_.known && options_.known(signature);
   const bool is_new = shared_.orders.insert(with_signature(order, signature));
   if (is_known) {
     tally_.known[signature] += is_new;
     return;
   }
-  BoundedHit hit{run.preemptions, run.steps, order, {}, 0};
+  BoundedHit hit{run.preemptions, run.steps, order, {}, 0, judged};
   const auto [mine, first] = tally_.hits.try_emplace(signature);
   const std::uint64_t count = mine->second.count + is_new;
   if (first || hit.before(mine->second)) {

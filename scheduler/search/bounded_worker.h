@@ -71,6 +71,7 @@ class BoundedWorker {
   void save();
   void note(const RunResult& run);
   void note_signature(const RunResult& run, const std::string& signature);
+  void note_hit(const RunResult& run, const std::string& signature, bool judged);
   void keep_later(std::size_t known);
   void share();
   void give_back();
