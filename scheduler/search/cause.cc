@@ -2,6 +2,7 @@
 #include "scheduler/search/cause.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "scheduler/search/cause_groups.h"
@@ -32,14 +33,29 @@ class Causes {
 
   CauseResult find() {
     find_races();
+    // Of each later step, the last earlier one first: reversing less says more. Two steps may race
+    // on several objects: reversing them is one flip.
+    const auto place = [](const RacingSteps& race) {
+      return std::make_pair(race.later, ~race.earlier);
+    };
+    std::stable_sort(races_.begin(), races_.end(),
+                     [&](const auto& a, const auto& b) { return place(a) < place(b); });
+    races_.erase(std::unique(races_.begin(), races_.end(),
+                             [&](const auto& a, const auto& b) { return place(a) == place(b); }),
+                 races_.end());
     CauseResult result;
     result.run = log_.run;
     if (races_.size() > options_.flips_max) {
       result.out_of_budget = true;
       races_.erase(races_.begin(), races_.end() - static_cast<std::ptrdiff_t>(options_.flips_max));
     }
+    std::set<std::pair<std::size_t, TaskId>> spared;  // later steps, and whose steps they precede
     for (const RacingSteps& race : races_) {
+      const TaskId other = log_.steps[race.earlier].task;
+      if (spared.count({race.later, other}) != 0) continue;
       result.flips.push_back(flip(race));
+      if (result.flips.back().outcome == Flip::Outcome::kRemoved)
+        spared.insert({race.later, other});
       result.causes += result.flips.back().outcome == Flip::Outcome::kRemoved;
       result.infeasible += result.flips.back().outcome == Flip::Outcome::kInfeasible;
     }
@@ -55,29 +71,41 @@ class Causes {
       for (const OrderedStep::Also& also : made.also) order_.also(also.op, also.object);
       first_event_.push_back(first);
       while (step_of_.size() < order_.size()) step_of_.push_back(step);
-      for_races_of_step(order_, first, [&](EventNumber i, EventNumber j) {
-        add_race(i, step, order_[j].object, order_[j].op);
-      });
+      std::uint32_t known[kTasksMax];
+      order_.copy_clock(order_[first].previous_of_task, known);
+      for (EventNumber j = first; j < order_.size(); ++j) {
+        const LoggedEvent& event = order_[j];
+        add_races({event.task, event.op, event.object, event.gated}, event.previous, known, step);
+      }
     }
     for (std::size_t i = 0; i < log_.pending.size(); ++i) {
       const OrderedStep& wanted = log_.pending[i];
       const Access& next = wanted.access;
       std::uint32_t known[kTasksMax];
       order_.copy_clock(order_.last_of_task(wanted.task), known);
-      for_races(order_, {wanted.task, next.op, next.object, next.gated},
-                order_.last_of_object(next.object), known, [&](EventNumber earlier) {
-                  add_race(earlier, log_.steps.size() + i, next.object, next.op);
-                });
+      add_races({wanted.task, next.op, next.object, next.gated}, order_.last_of_object(next.object),
+                known, log_.steps.size() + i);
     }
   }
 
-  // Two steps may race on several objects: reversing them is one flip.
-  void add_race(EventNumber i, std::size_t later, std::uint32_t object, Op op) {
-    const RacingSteps race{step_of_[i], later, object, order_[i].op, op};
-    for (const RacingSteps& known : races_) {
-      if (known.earlier == race.earlier && known.later == later) return;
+  // The events that the access conflicts with and that do not come before it in any case. The last
+  // of each task is a race; an earlier one can be reversed too, with all that followed from it.
+  void add_races(const RacingAccess& access, EventNumber last, const std::uint32_t* known,
+                 std::size_t later) {
+    if (access.object == kPrivateObject) return;
+    const CommutingClass kind = commuting_class(access.op);
+    for (EventNumber i = last; i != kNoEvent; i = order_[i].previous) {
+      const LoggedEvent& event = order_[i];
+      const bool exclusive = commuting_class(event.op) == CommutingClass::kExclusive;
+      if (event.task == access.task || order_.includes(known, i)) {
+        if (exclusive && order_.includes(known, i)) return;  // so are all before it
+        continue;
+      }
+      const bool commute = !exclusive && commuting_class(event.op) == kind;
+      if (!commute && may_be_coenabled(event, access)) {
+        races_.push_back({step_of_[i], later, access.object, event.op, access.op});
+      }
     }
-    races_.push_back(race);
   }
 
   const OrderedStep& step(std::size_t number) const {

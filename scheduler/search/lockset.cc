@@ -11,16 +11,16 @@ namespace {
 
 class LocksetCollector final : public Observer {
  public:
-  LocksetCollector(World& world, const std::vector<std::uint64_t>& kinds) {
-    kinds_.learn(world.arena());
+  explicit LocksetCollector(const std::vector<std::uint64_t>& kinds) {
     for (const std::uint64_t kind : kinds) counts[kind];
   }
 
   void event(const Scheduler& s, const Task& task, const Access& access) override {
+    const HeapScope heap;
+    kinds_.learn(s.arena());  // the first step: nothing was allocated since boot
     if (s.in_epilogue() || access.object == kPrivateObject || access.address == nullptr) return;
     const auto count = counts.find(kinds_.of(s.arena(), access.address));
     if (count == counts.end()) return;
-    const HeapScope heap;
     ++count->second.accesses;
     std::set<std::string> held;
     for (const HeldLock& lock : task.held) held.insert(s.lock_class_name(lock.class_index));
@@ -41,7 +41,7 @@ class LocksetCollector final : public Observer {
 std::map<std::uint64_t, LocksetCount> sample_locksets(World& world,
                                                       const std::vector<std::uint64_t>& kinds,
                                                       RunOptions options, std::uint64_t runs) {
-  LocksetCollector collector(world, kinds);
+  LocksetCollector collector(kinds);
   options.observer = &collector;
   const auto pos = make_pos();
   for (std::uint64_t seed = 0; seed < runs; ++seed) {

@@ -26,10 +26,9 @@ std::string hexadecimal(std::uintptr_t number) {
 // Notes the site of every step. Called inside the run: what it keeps is on the heap.
 class SiteCollector final : public Observer {
  public:
-  explicit SiteCollector(World& world) { kinds_.learn(world.arena()); }
-
   void event(const Scheduler& s, const Task& task, const Access& access) override {
     const HeapScope heap;
+    kinds_.learn(s.arena());  // the first step: nothing was allocated since boot
     sites.push_back(site_of(s, task, access, s.step()));
     note_locks(s, task);
   }
@@ -100,12 +99,12 @@ class SiteCollector final : public Observer {
 
 RunLog log_run(World& world, Strategy& strategy, RunOptions options) {
   RunLog log;
-  SiteCollector collector(world);
+  SiteCollector collector;
   const auto recorder = make_step_recorder(strategy);
   options.observer = &collector;
   log.run = world.run(*recorder, options);
   log.steps = recorder->steps();
-  log.sites = std::move(collector.sites);
+  log.sites = collector.sites;
   // Steps of an epilogue were observed, but are no part of the order.
   const std::size_t steps = std::min(log.steps.size(), log.sites.size());
   log.steps.resize(steps);
