@@ -38,7 +38,6 @@ class Explainer {
     report_.configuration = configuration_of(recording_);
     report_.verdict = recording_.verdict;
     report_.signature = recording_.signature;
-    report_.evidence = recording_.evidence;
     report_.preemptions_given = given.result.preemptions;
     schedule_ = recording_.choices;
     if (!options_.keep_waits) take_waits_away();
@@ -51,6 +50,7 @@ class Explainer {
     CauseOptions options;
     options.run = run_;
     report_.causes = find_causes(world.world(), schedule_, options, same_);
+    report_.evidence = report_.causes.run.verdict()->message;
     report_.overlap_counts = overlap_may_count(report_.configuration->scenario, recording_.verdict);
     make_chain(world.world());
     return std::move(report_);

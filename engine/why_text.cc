@@ -138,7 +138,7 @@ std::string enforced_text(const WhyReport& report, const WhyLink& link) {
       }
       return "closes it (complete " + orders + ")";
     case Enforced::kLeaves:
-      return fmt::format("leaves it (a run with {} has it)",
+      return fmt::format("leaves it (a run with {} has it, those forced by this included)",
                          counted(result.preemptions, "preemption"));
     case Enforced::kDeadlocks:
       return fmt::format("not decided: no run has it, but in {} of {} nobody else could go on",

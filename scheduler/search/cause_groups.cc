@@ -10,7 +10,8 @@ namespace interleaf {
 namespace {
 
 using Region = std::pair<TaskId, std::uint64_t>;
-constexpr std::array<std::string_view, 4> kPatterns = {"R-W-R", "W-W-R", "W-R-W", "R-W-W"};
+// Of several that fit, the first one: who writes after a stale read does more than who reads.
+constexpr std::array<std::string_view, 4> kPatterns = {"R-W-W", "R-W-R", "W-W-R", "W-R-W"};
 
 std::pair<Region, Region> regions_of(const Flip& flip) {
   const Region a{flip.earlier.task, flip.earlier.region};
@@ -34,26 +35,27 @@ bool later_first(const Flip& a, const Flip& b) {
 
 char kind_of(const AccessSite& site) { return op_only_reads(site.op) ? 'R' : 'W'; }
 
-bool is_pattern(const std::string& kinds) {
-  return std::find(kPatterns.begin(), kPatterns.end(), kinds) != kPatterns.end();
+// Smaller is better; kPatterns.size(): none.
+std::size_t place_of(const std::string& kinds) {
+  return static_cast<std::size_t>(std::find(kPatterns.begin(), kPatterns.end(), kinds) -
+                                  kPatterns.begin());
 }
 
-// Sets the three accesses if they are of one call of a task and the other's in between, and the
-// order that they have is that of no run in which the call is not interrupted.
-bool set_pattern(const AccessSite& first, const AccessSite& foreign, const AccessSite& last,
-                 CauseGroup& group) {
-  if (first.call != last.call) return false;
+// Takes the three accesses over if they are of one call of a task with the other's in between, no
+// uninterrupted call could have come to that order, and the group has no better ones.
+void offer(const AccessSite& first, const AccessSite& foreign, const AccessSite& last,
+           CauseGroup& group) {
+  if (first.call != last.call) return;
   const std::string kinds = {kind_of(first), '-', kind_of(foreign), '-', kind_of(last)};
-  if (!is_pattern(kinds)) return false;
+  if (place_of(kinds) >= place_of(group.kinds)) return;
   group.atomicity = true;
   group.kinds = kinds;
   group.first = first;
   group.foreign = foreign;
   group.last = last;
-  return true;
 }
 
-// The first access after `step` of the same object by `task`, or the last one before.
+// The first access of the same object by `task` after `of`, and the last one before.
 const AccessSite* next_of(const std::vector<AccessSite>& sites, const AccessSite& of, TaskId task) {
   for (std::size_t i = of.step; i < sites.size(); ++i) {
     if (sites[i].task == task && sites[i].object == of.object) return &sites[i];
@@ -68,19 +70,17 @@ const AccessSite* previous_of(const std::vector<AccessSite>& sites, const Access
   return nullptr;
 }
 
-bool classify_as_atomicity(const Flip& flip, const std::vector<AccessSite>& sites,
-                           CauseGroup& group) {
-  const AccessSite* next = next_of(sites, flip.later, flip.earlier.task);
-  if (next != nullptr && set_pattern(flip.earlier, flip.later, *next, group)) return true;
-  const AccessSite* previous = previous_of(sites, flip.earlier, flip.later.task);
-  return previous != nullptr && set_pattern(*previous, flip.earlier, flip.later, group);
-}
-
 void classify(const std::vector<Flip>& flips, const std::vector<AccessSite>& sites,
               CauseGroup& group) {
   for (const std::size_t i : group.flips) {
-    if (classify_as_atomicity(flips[i], sites, group)) return;
+    const AccessSite& earlier = flips[i].earlier;
+    const AccessSite& later = flips[i].later;
+    const AccessSite* next = next_of(sites, later, earlier.task);
+    if (next != nullptr) offer(earlier, later, *next, group);
+    const AccessSite* previous = previous_of(sites, earlier, later.task);
+    if (previous != nullptr) offer(*previous, earlier, later, group);
   }
+  if (group.atomicity) return;
   const Flip& last = flips[group.flips.front()];
   group.first = group.last = last.earlier;
   group.foreign = last.later;
