@@ -2,6 +2,8 @@
 #include "engine/why.h"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <set>
 #include <string_view>
 #include <utility>

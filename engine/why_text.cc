@@ -21,9 +21,15 @@ std::string counted(std::uint64_t count, const std::string& what) {
   return grouped(count) + " " + what + (count == 1 ? "" : "s");
 }
 
+// "a x2, b": equal neighbours are counted.
 std::string list_of(const std::vector<std::string>& names) {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  for (auto at = names.begin(); at != names.end();) {
+    const auto end = std::find_if(at, names.end(), [&](const auto& name) { return name != *at; });
+    text += (text.empty() ? "" : ", ") + *at;
+    if (end - at > 1) text += fmt::format(" x{}", end - at);
+    at = end;
+  }
   return text.empty() ? "none" : text;
 }
 
@@ -158,10 +164,8 @@ std::string why_text(const WhyReport& report) {
                              0);
   text += "\n" + wrapped(fmt::format(" {}: {}", report.verdict, report.evidence), 2);
   if (report.waits != 0) {
-    text += wrapped(fmt::format(" without {} of the scenario, which impose an order: the same "
-                                "finding",
-                                counted(report.waits, "wait()")),
-                    2);
+    text += fmt::format(" {} of the scenario taken away: the finding is there without\n",
+                        counted(report.waits, "wait() call"));
   }
   if (report.waits_needed) {
     text +=

@@ -41,13 +41,17 @@ TEST(Why, NamesThePurgeAndWhatItRacesWith) {
   EXPECT_EQ(report.verdict, "lost-dirty-data");
   EXPECT_GT(report.waits, 0u);
   ASSERT_FALSE(report.chain.empty());
-  // The opener comes to the purge since the collapse was before: one link is that pair.
-  const bool purge_and_collapse =
-      std::any_of(report.causes.flips.begin(), report.causes.flips.end(), [](const Flip& flip) {
-        return flip.outcome == Flip::Outcome::kRemoved && flip.earlier.task_name == "collapser" &&
-               flip.later.task_name == "opener";
+  // Had the opener come before the collapse looked for writers, there were no huge page and no
+  // purge.
+  const bool named =
+      std::any_of(report.chain.begin(), report.chain.end(), [&](const WhyLink& link) {
+        const Flip& flip = report.causes.flips[link.group.flips.front()];
+        return flip.earlier.task_name == "collapser" && flip.later.task_name == "opener" &&
+               flip.earlier.function == "inode_is_open_for_write" &&
+               flip.later.function == "get_write_access" && flip.instead.empty();
       });
-  EXPECT_TRUE(purge_and_collapse) << why_text(report);
+  EXPECT_TRUE(named) << why_text(report);
+  EXPECT_TRUE(report.chain[0].tested);
   for (const WhyLink& link : report.chain) EXPECT_FALSE(link.group.flips.empty());
 }
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Why a run has a finding: which of its races, decided the other way, would have spared it.
 //
-// Pairs of dependent steps of two tasks are reversed one at a time, if the later one could have come
-// first (its task did nothing before that follows from the earlier one): what came before the
-// earlier step, what came between and does not follow from it, the later step, the earlier one, then
-// the rest in the old order as far as possible. These are the races of the run (races.h) and, where
-// reversing one does not help, earlier accesses by the same task. A pair whose reversed run does not
-// have the finding is a cause of it. The causes from the last to the first are the chain of AITIA
-// (Jeong et al.: "Diagnosing kernel concurrency failures with AITIA", EuroSys 2023). A task that is
-// blocked when the run ends takes part with the access that it announced, so that hangs have causes
-// too.
+// Pairs of dependent steps of two tasks are reversed one at a time, if the later one could have
+// come first (its task did nothing before that follows from the earlier one): what came before the
+// earlier step, what came between and does not follow from it, the later step, the earlier one,
+// then the rest in the old order as far as possible. These are the races of the run (races.h) and,
+// where reversing one does not help, earlier accesses by the same task. A pair whose reversed run
+// does not have the finding is a cause of it. The causes from the last to the first are the chain
+// of AITIA (Jeong et al.: "Diagnosing kernel concurrency failures with AITIA", EuroSys 2023). A
+// task that is blocked when the run ends takes part with the access that it announced, so that
+// hangs have causes too.
 //
 // Causes between the same two regions are one group. A region is what a task does under the
 // outermost lock it holds; without a lock, its outermost function. Groups of the same two tasks and
@@ -64,7 +64,7 @@ struct Flip {
   std::string instead;  // of kRemoved: the signature of the reversed run's verdict; empty: clean
 };
 
-// Causes that belong together. `own` is the task that was interrupted, or came too early.
+// Causes that belong together, and the accesses that say what went wrong.
 struct CauseGroup {
   std::vector<std::size_t> flips;  // of CauseResult::flips, last in the run first
   bool atomicity = false;
