@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "engine/why.h"
 
@@ -58,14 +59,16 @@ std::string site_text(const WhyReport& report, const AccessSite& site) {
                      performed ? fmt::format("step {}", site.step) : "never came");
 }
 
-std::string instead_text(const WhyLink& link) {
-  std::string text;
+std::string instead_text(const WhyReport& report, const WhyLink& link) {
+  std::vector<std::string> verdicts;
   for (const std::string& signature : link.instead) {
-    const std::string verdict = signature.substr(0, signature.find(':'));
-    if (text.find(verdict) != std::string::npos && !verdict.empty()) continue;
-    text += (text.empty() ? "" : ", ") + (verdict.empty() ? "clean" : verdict);
+    std::string verdict = signature.empty() ? "clean" : signature.substr(0, signature.find(':'));
+    if (verdict == report.verdict) verdict = "another " + verdict;
+    if (std::find(verdicts.begin(), verdicts.end(), verdict) == verdicts.end()) {
+      verdicts.push_back(std::move(verdict));
+    }
   }
-  return text;
+  return fmt::format("{}", fmt::join(verdicts, ", "));
 }
 
 std::string headline(const WhyLink& link) {
@@ -112,7 +115,7 @@ std::string link_text(const WhyReport& report, const WhyLink& link, std::size_t 
   text += wrapped(
       fmt::format("    in this order: {}; with {} {}:{} before {} {}:{}: {}", report.verdict,
                   flip.later.task_name, flip.later.file, flip.later.line, flip.earlier.task_name,
-                  flip.earlier.file, flip.earlier.line, instead_text(link)),
+                  flip.earlier.file, flip.earlier.line, instead_text(report, link)),
       6);
   if (group.flips.size() > 1) {
     text += fmt::format("    one of {} between these regions or on this object\n",

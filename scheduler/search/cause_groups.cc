@@ -33,6 +33,11 @@ bool later_first(const Flip& a, const Flip& b) {
          std::make_pair(b.later.step, b.earlier.step);
 }
 
+// The patterns are about what is read and written, not about locks and waits.
+bool is_data(const AccessSite& site) {
+  return site.op == Op::kRead || site.op == Op::kWrite || site.op == Op::kReadModifyWrite;
+}
+
 char kind_of(const AccessSite& site) { return op_only_reads(site.op) ? 'R' : 'W'; }
 
 // Smaller is better; kPatterns.size(): none.
@@ -46,6 +51,7 @@ std::size_t place_of(const std::string& kinds) {
 void offer(const AccessSite& first, const AccessSite& foreign, const AccessSite& last,
            CauseGroup& group) {
   if (first.call != last.call) return;
+  if (!is_data(first) || !is_data(foreign) || !is_data(last)) return;
   const std::string kinds = {kind_of(first), '-', kind_of(foreign), '-', kind_of(last)};
   if (place_of(kinds) >= place_of(group.kinds)) return;
   group.atomicity = true;
