@@ -14,25 +14,6 @@
 namespace interleaf {
 namespace {
 
-// Runs the recording twice: the finding must be there, and the same.
-TracedRun verdict_test(const Recording& recording) {
-  if (recording.verdict == "clean") {
-    throw UserError("the recording is clean: there is nothing to minimise");
-  }
-  if (recording.cut) {
-    throw UserError("the finding is of a power cut: its run is straight to the cut already", "",
-                    "`explore --crash --preemptions K` finds the fewest preemptions of its order");
-  }
-  ReplayResult first = replay(recording);
-  if (!first.exact) throw CannotJudge("replay diverged: " + first.divergence);
-  if (!first.same_verdict) throw CannotJudge("replay diverged: it has another verdict now");
-  const ReplayResult second = replay(recording);
-  if (!second.exact || second.run.result.digest != first.run.result.digest) {
-    throw CannotJudge("replay diverged: two runs have different digests");
-  }
-  return std::move(first.run);
-}
-
 RecordingCounts counts_of(const Configuration& configuration, const TracedRun& run) {
   RecordingCounts counts;
   counts.workload = counts_of(configuration.scenario);
@@ -58,13 +39,6 @@ bool writes(const std::vector<Statement>& statements) {
         return writes(statement.body);
     }
   });
-}
-
-// docs/MODEL.md: whether calls overlap in time counts for the oracle, and is no part of an order.
-bool overlap_may_count(const Scenario& scenario, const std::string& verdict) {
-  const auto writers = std::count_if(scenario.tasks.begin(), scenario.tasks.end(),
-                                     [](const TaskSpec& task) { return writes(task.statements); });
-  return writers > 1 || verdict == "stale-data";
 }
 
 Recording::Minimality minimality_of(const MinimumResult& found, bool overlap) {
@@ -138,9 +112,33 @@ std::shared_ptr<const Configuration> small_scenario(const Configuration& origina
 
 }  // namespace
 
+bool overlap_may_count(const Scenario& scenario, const std::string& verdict) {
+  const auto writers = std::count_if(scenario.tasks.begin(), scenario.tasks.end(),
+                                     [](const TaskSpec& task) { return writes(task.statements); });
+  return writers > 1 || verdict == "stale-data";
+}
+
+TracedRun checked_run(const Recording& recording, const std::string& purpose) {
+  if (recording.verdict == "clean") {
+    throw UserError("the recording is clean: there is nothing to " + purpose);
+  }
+  if (recording.cut) {
+    throw UserError("the finding is of a power cut: its run is straight to the cut already", "",
+                    "`explore --crash --preemptions K` finds the fewest preemptions of its order");
+  }
+  ReplayResult first = replay(recording);
+  if (!first.exact) throw CannotJudge("replay diverged: " + first.divergence);
+  if (!first.same_verdict) throw CannotJudge("replay diverged: it has another verdict now");
+  const ReplayResult second = replay(recording);
+  if (!second.exact || second.run.result.digest != first.run.result.digest) {
+    throw CannotJudge("replay diverged: two runs have different digests");
+  }
+  return std::move(first.run);
+}
+
 MinimizeReport minimize_recording(const Recording& recording, const MinimizeOptions& options) {
   MinimizeReport report;
-  const TracedRun given = verdict_test(recording);
+  const TracedRun given = checked_run(recording, "minimise");
   const auto original = configuration_of(recording);
   report.configuration = original;
   report.before = counts_of(*original, given);

@@ -153,6 +153,8 @@ class Scheduler {
   void lock_dropped(const void* lock, Where where);
   // The index of a lock class in this World; assigned on first use.
   std::uint8_t lock_class_index(const LockClass& lock_class);
+  // What reports call a class of HeldLock::class_index.
+  const char* lock_class_name(std::uint8_t index) const { return lock_order_.name(index); }
 
   // Records a finding with the current task's stack. If fatal, the task ends here with all that it
   // holds, as after an oops, and the call does not return; the others go on, so that what a run

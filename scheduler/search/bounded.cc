@@ -271,6 +271,8 @@ class Search {
 BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions& options) {
   CHECK(options.jobs >= 1 && options.jobs <= 64);
   CHECK(!options.judge || options.checkpoint.empty());
+  CHECK(options.filter == nullptr || (options.jobs == 1 && !options.snapshots));
+  CHECK(options.filter == nullptr || options.checkpoint.empty());
   BoundedResult result;
   with_world(0, [&](World& world) { result = Search(with_world, options).explore(world); });
   return result;
@@ -278,6 +280,7 @@ BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions&
 
 BoundedResult explore_bounded(World& world, BoundedOptions options) {
   options.jobs = 1;
+  if (options.filter != nullptr) options.snapshots = false;
   return explore_bounded([&](unsigned, const std::function<void(World&)>& work) { work(world); },
                          options);
 }

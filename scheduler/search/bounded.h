@@ -35,6 +35,7 @@
 #include <utility>
 #include <vector>
 
+#include "scheduler/search/choice_filter.h"
 #include "scheduler/search/order_hash.h"
 #include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
@@ -65,6 +66,9 @@ struct BoundedOptions {
   unsigned snapshot_steps = 16;  // steps between snapshots, at least
   bool stop_at_first = false;    // at the end of the part of the level that has a finding
   bool verify_cache = false;
+  // What may be chosen; null: everything. Where it holds the running task, going on with another
+  // is no preemption. Requires: jobs is 1, no snapshots, no checkpoint.
+  ChoiceFilter* filter = nullptr;
   RunOptions run;  // the seed is not used; no observer
 
   // The functions below are called by workers, in their threads and at the same time if there are

@@ -28,11 +28,13 @@ void BoundedWalk::begin(std::uint64_t) {
   saved_step_ = 0;
   saved_choice_ = kNever;
   pause_ = Pause::kNone;
+  if (options_.filter != nullptr) options_.filter->begin();
 }
 
 TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
   const HeapScope heap;
   const std::size_t at = s.choices();
+  if (options_.filter != nullptr) runnable = options_.filter->allowed(s, runnable);
   if (at == path.size() && !append(s, runnable)) return kPause;
   const Choice& choice = path[at];
   CHECK(choice.taken < kDataChoice);
@@ -42,6 +44,7 @@ TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
     return kPause;
   }
   order_.event(choice.taken, s.task(choice.taken).next);
+  if (options_.filter != nullptr) options_.filter->goes_on(s, choice.taken);
   return choice.taken;
 }
 
@@ -64,6 +67,10 @@ void BoundedWalk::forced(const Scheduler& s, TaskId only) {
     check_->prefix(s, order_, task_bit(only), key_.announced(s, order_, task_bit(only)));
   }
   order_.event(only, s.task(only).next);
+  if (options_.filter != nullptr) {
+    options_.filter->allowed(s, task_bit(only));  // it is told that nobody else can go on
+    options_.filter->goes_on(s, only);
+  }
 }
 
 bool BoundedWalk::append(const Scheduler& s, TaskMask runnable) {
