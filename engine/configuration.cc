@@ -152,4 +152,36 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   return result;
 }
 
+void switch_detectors(Detectors& detectors, const std::vector<std::string>& names, bool on) {
+  for (const std::string& name : names) {
+    const auto table = detector_table();
+    const auto found = std::find_if(table.begin(), table.end(),
+                                    [&](const DetectorInfo& info) { return info.name == name; });
+    if (found == table.end()) {
+      std::vector<std::string> known;
+      for (const DetectorInfo& info : table) known.emplace_back(info.name);
+      throw UserError("unknown detector \"" + name + "\"", "", nearest_or_list(name, known));
+    }
+    detectors.*found->on = on;
+  }
+}
+
+std::vector<std::string> detector_names(const Detectors& detectors) {
+  std::vector<std::string> names;
+  if (detectors == Detectors()) return names;
+  for (const DetectorInfo& info : detector_table()) {
+    if (detectors.*info.on) names.emplace_back(info.name);
+  }
+  if (names.empty()) names.emplace_back("none");
+  return names;
+}
+
+Detectors detectors_named(const std::vector<std::string>& names) {
+  Detectors detectors;
+  if (names.empty()) return detectors;
+  for (const DetectorInfo& info : detector_table()) detectors.*info.on = false;
+  if (names != std::vector<std::string>{"none"}) switch_detectors(detectors, names, true);
+  return detectors;
+}
+
 }  // namespace interleaf

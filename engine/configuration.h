@@ -16,6 +16,7 @@
 #include "engine/kernel/config.h"
 #include "engine/kernel/patch.h"
 #include "engine/scenario.h"
+#include "scheduler/detect/detectors.h"
 
 namespace interleaf {
 
@@ -26,6 +27,7 @@ struct Overrides {
   std::vector<std::string> with;
   std::vector<std::string> without;
   std::vector<std::pair<std::string, std::string>> settings;  // --set key=value
+  Detectors detectors;                                        // --detect, --no-detect
 };
 
 struct Configuration {
@@ -58,5 +60,12 @@ struct Configuration {
 };
 
 std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides overrides);
+
+// Switches the detectors of these names. Errors: UserError for an unknown one.
+void switch_detectors(Detectors& detectors, const std::vector<std::string>& names, bool on);
+// The names of those that are on, sorted; "none" if there are none; nothing if it is the default.
+std::vector<std::string> detector_names(const Detectors& detectors);
+// The inverse. Errors: UserError for an unknown name.
+Detectors detectors_named(const std::vector<std::string>& names);
 
 }  // namespace interleaf

@@ -78,7 +78,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   bounded.snapshots = options.snapshots;
   bounded.stop_at_first = !options.keep_going;
   bounded.verify_cache = options.verify_cache;
-  bounded.run.steps_max = world.steps_max();
+  bounded.run = world.run_options();
   bounded.signature = [&](const RunResult& run) {
     std::string signature = signature_of(run);
     return ignored(signature) ? std::string() : signature;

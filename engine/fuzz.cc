@@ -148,9 +148,7 @@ class Search {
   }
 
   void run(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
-    RunOptions run_options;
-    run_options.seed = seed;
-    run_options.steps_max = world.steps_max();
+    const RunOptions run_options = world.run_options(seed);
     std::optional<std::string> difference;
     const RunResult* result = nullptr;
     TwiceResult twice;
@@ -206,8 +204,7 @@ FuzzFinding keep(ScenarioWorld& world, const Hit& hit, const FuzzOptions& option
   finding.preemptions_found = hit.preemptions;
   Schedule schedule = hit.schedule;
   if (options.minimize) {
-    RunOptions run_options;
-    run_options.steps_max = world.steps_max();
+    const RunOptions run_options = world.run_options();
     const auto same = [&](const RunResult& run) { return signature_of(run) == hit.signature; };
     schedule = minimize(world.world(), schedule, run_options, same, kMinimizeRuns).run.schedule;
   }

@@ -140,7 +140,8 @@ std::string first_difference(const Recording& recording, const TracedRun& run) {
 
 }  // namespace
 
-std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording,
+                                                      const Detectors& detectors) {
   Overrides overrides;
   overrides.kernel = recording.kernel;
   overrides.persona = recording.persona;
@@ -149,6 +150,7 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   for (const Recording::Setting& setting : recording.settings) {
     overrides.settings.emplace_back(setting.key, setting.value);
   }
+  overrides.detectors = detectors;
   Scenario scenario = parse_scenario(recording.scenario_text, recording.scenario_name + ".yaml");
   try {
     return configure(std::move(scenario), std::move(overrides));
@@ -158,9 +160,22 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   }
 }
 
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
+  try {
+    return configuration_of(recording, detectors_named(recording.detectors));
+  } catch (const UserError& error) {
+    throw CannotJudge(std::string("the recording needs what this program does not have: ") +
+                      error.what());
+  }
+}
+
 ReplayResult replay(const Recording& recording, bool loose) {
+  return replay(recording, loose, detectors_named(recording.detectors));
+}
+
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors) {
   ReplayResult result;
-  result.configuration = configuration_of(recording);
+  result.configuration = configuration_of(recording, detectors);
   ScenarioWorld world(0, result.configuration);
   if (!loose) {
     const auto strategy = make_replay(recording.choices);
@@ -175,8 +190,7 @@ ReplayResult replay(const Recording& recording, bool loose) {
     result.run = {};
     LandmarkStrategy strategy(recording, result.run.trace);
     TraceCollector collector(result.run.trace);
-    RunOptions options;
-    options.steps_max = world.steps_max();
+    RunOptions options = world.run_options();
     options.observer = &collector;
     result.run.result = world.world().run(strategy, options);
     result.missed = std::move(strategy).missed();

@@ -27,8 +27,12 @@ struct ReplayResult {
 
 // The scenario and kernel of a recording. Errors: UserError (unknown patch, kernel, persona).
 std::shared_ptr<const Configuration> configuration_of(const Recording& recording);
+// With other detectors than it was recorded with.
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording,
+                                                      const Detectors& detectors);
 
 // `loose`: by landmarks from the start.
 ReplayResult replay(const Recording& recording, bool loose = false);
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors);
 
 }  // namespace interleaf

@@ -40,8 +40,7 @@ std::span<const std::pair<std::string_view, std::string_view>> trial_strategies(
 
 std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name) {
   if (const StrategyInfo* info = find_strategy(name)) return info->make();
-  RunOptions options;
-  options.steps_max = world.steps_max();
+  const RunOptions options = world.run_options();
   if (name == "urw") return make_urw(run_trial(world.world(), options).events);
   if (name == "portfolio") return make_portfolio(run_trial(world.world(), options));
   throw UserError("unknown strategy \"" + std::string(name) + "\"", "",
@@ -51,9 +50,7 @@ std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view n
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   TracedRun run;
   TraceCollector collector(run.trace);
-  RunOptions options;
-  options.seed = seed;
-  options.steps_max = world.steps_max();
+  RunOptions options = world.run_options(seed);
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
   return run;
@@ -125,6 +122,7 @@ Recording make_recording(const Configuration& configuration, const TracedRun& ru
   for (const auto& [key, value] : configuration.overrides.settings) {
     recording.settings.push_back({key, value});
   }
+  recording.detectors = detector_names(configuration.overrides.detectors);
   recording.strategy = origin.strategy;
   recording.seed = origin.seed;
   recording.note = origin.note;

@@ -113,6 +113,9 @@ struct Recording {
   # Free text, and where the race comes from (message id, syzbot id).
   note @35 :String;
   provenance @36 :String;
+
+  # Which detectors were on, sorted; absent: lock-order and sleep-in-atomic; "none" alone: none.
+  detectors @37 :List(String);
 }
 
 # Geometry and overrides, as `--set key=value` takes them.

@@ -18,6 +18,8 @@
 #include "scheduler/access.h"
 #include "scheduler/arena.h"
 #include "scheduler/check.h"
+#include "scheduler/detect/data_race.h"
+#include "scheduler/detect/detectors.h"
 #include "scheduler/detect/lock_order.h"
 #include "scheduler/finding.h"
 #include "scheduler/strategy.h"
@@ -82,9 +84,10 @@ class Scheduler {
   // ---- for sync types: inside a task ----
 
   // Announces an access, lets the strategy choose, and returns when it is to be performed.
-  void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+  void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where,
+             Order order = Order::kRelaxed) {
     if constexpr (kNoPoints) return;
-    announce(op, object, address, marked, where);
+    announce(op, object, address, marked, where, order);
     decide();
     perform();
     check_alive(object, address, where);
@@ -93,7 +96,17 @@ class Scheduler {
   // The same for an access that only some states allow. `open`: it is allowed now. While it is
   // not, the task is blocked; open()/close() below change that. `waits_for` is for reports.
   void gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
-                   const char* waits_for, Where where);
+                   const char* waits_for, Where where, Order order = Order::kRelaxed);
+  // The access just performed, of order kConditional, succeeded.
+  void ordered() {
+    if (races_ != nullptr) [[unlikely]]
+      races_->ordered(current_);
+  }
+  // What the current task did so far comes before whoever waits for `object` goes on.
+  void wakes(const ObjectNumber& object) {
+    if (races_ != nullptr) [[unlikely]]
+      races_->wakes(current_, object.value);
+  }
   // Tasks in `tasks` (those of the gate) may now go on / may no longer.
   void open(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ |= gate.waiting & tasks; }
   void close(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ &= ~(gate.waiting & tasks); }
@@ -180,7 +193,8 @@ class Scheduler {
   friend class World;
   friend class Frame;
 
-  void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+  void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where,
+                Order order = Order::kRelaxed) {
     if (object.value - 1 >= kPoisoned - 1) [[unlikely]]
       number(object, address, where);
     Access& next = task_->next;
@@ -188,6 +202,7 @@ class Scheduler {
     next.where = where;
     next.object = object.value;
     next.op = op;
+    next.order = order;
     next.marked = marked;
   }
   void number(ObjectNumber& object, const void* address, Where where);
@@ -220,9 +235,15 @@ class Scheduler {
     if (steps_ >= unusual_at_) [[unlikely]]
       perform_unusual(task);
   }
-  // An observer, a polling task, or the step limit: what most steps need not think of.
+  // An observer, a detector of data races, a polling task, or the step limit: what most steps need
+  // not think of.
   void perform_unusual(Task& task);
-  void refresh_unusual() { unusual_at_ = observer_ != nullptr || relaxing_ != 0 ? 0 : steps_max_; }
+  void refresh_unusual() {
+    const bool watched = observer_ != nullptr || races_ != nullptr;
+    unusual_at_ = watched || relaxing_ != 0 ? 0 : steps_max_;
+  }
+  void add_finding(Finding finding);
+  void find_races(const Task& task);
   void finish_task();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
@@ -274,6 +295,8 @@ class Scheduler {
   TaskMask relaxing_ = 0;
   std::size_t findings_ = 0;
   Observer* observer_ = nullptr;
+  DataRace* races_ = nullptr;  // outside the arena; null: not looked for
+  Detectors detectors_;
   Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
   std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
   Arena* arena_ = nullptr;

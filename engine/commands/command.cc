@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -33,6 +34,32 @@ std::vector<std::string> verdict_names() {
 
 }  // namespace
 
+void DetectorFlags::add_to(CLI::App& verb) {
+  verb.add_option("--detect", on, "also look for: data-race")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb.add_option("--no-detect", off, "do not look for: lock-order, sleep-in-atomic, data-race")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+void DetectorFlags::apply(Detectors& detectors) const {
+  for (const std::string& name : on) {
+    if (std::find(off.begin(), off.end(), name) == off.end()) continue;
+    throw UserError("detector " + name + " is asked for by --detect and refused by --no-detect", "",
+                    "give one of them");
+  }
+  switch_detectors(detectors, on, true);
+  switch_detectors(detectors, off, false);
+}
+
+std::string DetectorFlags::text() const {
+  std::string text;
+  for (const std::string& name : on) text += " --detect " + shell_quoted(name);
+  for (const std::string& name : off) text += " --no-detect " + shell_quoted(name);
+  return text;
+}
+
 void ScenarioFlags::add_to(CLI::App& verb) {
   verb.add_option("SCENARIO", scenario, "a name from `interleaf list`, or a path to a YAML file")
       ->required();
@@ -42,6 +69,7 @@ void ScenarioFlags::add_to(CLI::App& verb) {
   verb.add_option("--without", without, "take this patch out")->allow_extra_args(false);
   verb.add_option("--set", settings, "key=value: a size, see docs/SCENARIOS.md")
       ->allow_extra_args(false);
+  detectors.add_to(verb);
 }
 
 std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
@@ -51,6 +79,7 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   overrides.with = with;
   overrides.without = without;
   for (const std::string& text : settings) overrides.settings.push_back(setting(text));
+  detectors.apply(overrides.detectors);
   return interleaf::configure(load_scenario(scenario), std::move(overrides));
 }
 
@@ -61,7 +90,7 @@ std::string ScenarioFlags::text() const {
   for (const std::string& slug : with) text += " --with " + shell_quoted(slug);
   for (const std::string& slug : without) text += " --without " + shell_quoted(slug);
   for (const std::string& set : settings) text += " --set " + shell_quoted(set);
-  return text;
+  return text + detectors.text();
 }
 
 void VerdictFlags::add_to(CLI::App& verb) {

@@ -9,7 +9,7 @@ void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
   s->might_sleep(where);
-  s->point(Op::kWait, number_, this, true, where);
+  s->point(Op::kWait, number_, this, true, where, Order::kFull);
   const TaskId self = s->current_id();
   s->current_task().woken = false;
   if (std::find(queue_, queue_ + waiting_, self) != queue_ + waiting_) return;
@@ -29,7 +29,7 @@ void WaitQueue::finish_wait(Where where) {
   TaskId* const end = queue_ + waiting_;
   TaskId* const own = std::find(queue_, end, s->current_id());
   if (own == end) return;  // removed by the wake-up, as autoremove_wake_function does
-  s->point(Op::kWait, number_, this, true, where);
+  s->point(Op::kWait, number_, this, true, where, Order::kFull);
   TaskId* const still = std::find(queue_, queue_ + waiting_, s->current_id());
   if (still != queue_ + waiting_) remove(static_cast<unsigned>(still - queue_));
 }
@@ -43,7 +43,7 @@ void WaitQueue::remove(unsigned index) {
 void WaitQueue::wake_up(unsigned exclusive_max, Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  s->point(Op::kWake, number_, this, true, where);
+  s->point(Op::kWake, number_, this, true, where, Order::kFull);
   TaskMask woken = 0;
   for (unsigned i = 0; i < waiting_;) {
     const TaskId task = queue_[i];
