@@ -128,6 +128,11 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   for (const std::string& slug : overrides.without) c.patches &= ~patch_named(slug);
   if (const char* conflict = kernel::patch_conflict(c.patches)) throw CannotJudge(conflict);
 
+  switch_detectors(c.detectors, scenario.detect, true);
+  switch_detectors(c.detectors, overrides.detect, true);
+  switch_detectors(c.detectors, overrides.no_detect, false);
+  if (overrides.detectors) c.detectors = *overrides.detectors;
+
   const Geometry& geometry = scenario.geometry;
   c.geometry = to_kernel(geometry);
   for (const DaemonSpec& daemon : scenario.daemons) {

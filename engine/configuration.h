@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,7 +28,10 @@ struct Overrides {
   std::vector<std::string> with;
   std::vector<std::string> without;
   std::vector<std::pair<std::string, std::string>> settings;  // --set key=value
-  Detectors detectors;                                        // --detect, --no-detect
+  std::vector<std::string> detect;                            // also these detectors
+  std::vector<std::string> no_detect;                         // not these
+  // Exactly these, whatever the scenario and the two above say.
+  std::optional<Detectors> detectors;
 };
 
 struct Configuration {
@@ -37,6 +41,7 @@ struct Configuration {
   const kernel::persona* persona = nullptr;
   kernel::patch_set patches = 0;
   kernel::geometry geometry;
+  Detectors detectors;
 
   std::vector<std::string> patch_slugs() const;  // in effect, sorted
   // "6.12.95 + open-flush-before-purge": the kernel and how it differs from its preset.

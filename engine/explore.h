@@ -4,8 +4,9 @@
 // reached.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,21 +14,30 @@
 #include "engine/configuration.h"
 #include "engine/run.h"
 #include "scheduler/search/bounded.h"
+#include "scheduler/search/estimate.h"
 
 namespace interleaf {
 
 struct ExploreOptions {
   unsigned preemptions_max = 1;
-  double seconds_max = 0;  // 0: no limit
+  unsigned jobs = 1;  // 1 .. 64
+  // Budgets; 0: no limit.
+  double seconds_max = 0;
+  std::uint64_t runs_max = 0;
+  std::uint64_t memory_max = BoundedOptions::kMemoryDefault;  // bytes
   bool snapshots = true;
   bool keep_going = false;
   bool verify_cache = false;
   std::vector<std::string> ignore;  // prefixes of signatures that do not count as findings
+  std::string resume;               // file with the state of the search; empty: none
+  double resume_seconds = 30;       // between two writes of it
+  const std::atomic<bool>* interrupted = nullptr;        // ends the search once it is true
+  std::function<void(const BoundedProgress&)> progress;  // about twice a second; may be empty
 };
 
 // One distinct signature, in a run that has it with as few preemptions as there are.
 struct ExploreFinding {
-  std::uint64_t count = 0;  // runs that had it
+  std::uint64_t count = 0;  // orders that had it
   TracedRun run;
   Recording recording;
 };
@@ -35,14 +45,21 @@ struct ExploreFinding {
 struct ExploreReport {
   BoundedResult search;
   double seconds = 0;
-  std::vector<ExploreFinding> findings;          // fewest preemptions first
-  std::map<std::string, std::uint64_t> ignored;  // signatures left out, with their runs
-  // Of Scenario::window, looked for in a few hundred of the runs.
+  std::vector<ExploreFinding> findings;  // fewest preemptions first
+  // Of Scenario::window, looked for in a few hundred of the orders.
   bool window_reached = true;
   std::vector<std::string> window_missed;
 };
 
+// Errors: UserError if the resume file cannot be used.
 ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
                       const ExploreOptions& options);
+
+// How many schedules there are, by random walks: any, and with at most preemptions_max.
+struct ExploreEstimate {
+  ScheduleEstimate any, bounded;
+};
+ExploreEstimate estimate(const std::shared_ptr<const Configuration>& configuration,
+                         unsigned preemptions_max);
 
 }  // namespace interleaf

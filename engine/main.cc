@@ -21,8 +21,9 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", "interleaf " + version());
   program.require_subcommand(1);
   program.footer(kFooter);
-  const Verb verbs[] = {add_list(program),    add_run(program),    add_fuzz(program),
-                        add_explore(program), add_replay(program), add_table(program)};
+  const Verb verbs[] = {add_list(program),    add_run(program),      add_fuzz(program),
+                        add_explore(program), add_minimize(program), add_replay(program),
+                        add_table(program)};
   try {
     program.parse(argc, argv);
     for (const Verb& verb : verbs) {

@@ -28,8 +28,12 @@ const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t page) {
   void* entry = kernel::xa_peek(&node.i_mapping->i_pages, page).entry;
   if (entry == nullptr || kernel::xa_is_value(entry)) return nullptr;
   const auto* folio = static_cast<const kernel::folio*>(entry);
-  if (!folio->flags.peek(kernel::PG_uptodate)) return nullptr;
-  return folio->contents + (page - folio->index.peek()) * kernel::page_size();
+  if (!folio->flags.look(kernel::PG_uptodate)) return nullptr;
+  const std::uint64_t within = page - folio->index.look();
+  if (Scheduler* s = Scheduler::current()) {
+    s->also(Op::kRead, folio->content_numbers[within], &folio->content_numbers[within]);
+  }
+  return folio->contents + within * kernel::page_size();
 }
 
 // The bytes of a disk block, or of a hole.
@@ -60,6 +64,31 @@ void Oracle::add_file(kernel::inode& node, std::uint64_t size,
   files_.push_back(file);
 }
 
+void Oracle::touch(Op op, ObjectNumber PageObjects::*object, File& file, std::uint64_t pos,
+                   std::uint64_t end) {
+  Scheduler* s = Scheduler::current();
+  if (s == nullptr || pos >= end) return;
+  const std::uint64_t page_size = kernel::page_size();
+  const std::uint64_t last = (end - 1) / page_size;
+  while (file.objects.size() <= last) file.objects.push_back(new PageObjects());
+  for (std::uint64_t page = pos / page_size; page <= last; ++page) {
+    ObjectNumber& number = file.objects[page]->*object;
+    s->also(op, number, &number);
+  }
+}
+
+void Oracle::touch_size(Op op, File& file) {
+  if (Scheduler* s = Scheduler::current()) s->also(op, file.size_number, &file.size_number);
+}
+
+// Behind the last page there is nothing but what a change of the size would bring.
+void Oracle::look(File& file, std::uint64_t pos, std::uint64_t end) {
+  touch_size(Op::kRead, file);
+  end = std::min<std::uint64_t>(end, file.pages.size() * kernel::page_size());
+  touch(Op::kRead, &PageObjects::running, file, pos, end);
+  touch(Op::kRead, &PageObjects::data, file, pos, end);
+}
+
 Oracle::File& Oracle::file_of(const kernel::inode& node) {
   for (File* file : files_) {
     if (file->node == &node) return *file;
@@ -78,6 +107,7 @@ unsigned Oracle::write_begin(kernel::inode& node, loff_t pos, const void* data, 
               true,
               ++write_count_,
               0};
+  touch(Op::kAcquireShared, &PageObjects::running, *write.file, write.pos, write.pos + len);
   // A finished write's place is free unless one that is running overlapped it.
   std::size_t slot = 0;
   while (slot < writes_.size() && writes_[slot].running) ++slot;
@@ -102,6 +132,10 @@ void Oracle::write_end(unsigned handle, long acknowledged) {
   write.running = false;
   File& file = *write.file;
   const std::uint64_t done = acknowledged > 0 ? static_cast<std::uint64_t>(acknowledged) : 0;
+  touch(Op::kRead, &PageObjects::running, file, write.pos, write.pos + write.len);
+  touch(Op::kWrite, &PageObjects::data, file, write.pos, write.pos + write.len);
+  const bool longer = done > 0 && write.pos + done > file.size;
+  touch_size(longer ? Op::kWrite : Op::kRead, file);
   if (done > 0) {
     for (Read& read : reads_) {
       if (!read.running || read.file != &file) continue;
@@ -217,7 +251,10 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
 void Oracle::check(File& file, std::uint64_t pos, std::uint64_t end, bool look_in_cache,
                    const char* event, const kernel::folio* gone) {
   const std::uint64_t page_size = kernel::page_size();
+  look(file, pos, end);
   end = std::min({end, file.size, file.pages.size() * page_size});
+  touch(Op::kRead, &PageObjects::disk, file, pos, end);
+  touch(Op::kRead, &PageObjects::cache, file, pos, end);
   Range lost;
   while (pos < end) {
     const std::uint64_t stop = std::min(end, (pos / page_size + 1) * page_size);
@@ -230,6 +267,7 @@ void Oracle::check(File& file, std::uint64_t pos, std::uint64_t end, bool look_i
 void Oracle::report_lost(File& file, const Range& lost, const char* event,
                          const kernel::folio* gone) {
   // Told once: from here on these bytes may be anything.
+  touch(Op::kWrite, &PageObjects::data, file, lost.begin, lost.end);
   file.alternatives.push_back({lost.begin, lost.end - lost.begin, nullptr});
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
@@ -257,6 +295,10 @@ void Oracle::report_lost(File& file, const Range& lost, const char* event,
 
 unsigned Oracle::read_begin(kernel::inode& node, loff_t pos, std::size_t len) {
   Read read{&file_of(node), static_cast<std::uint64_t>(pos), len, true, {}};
+  File& file = *read.file;
+  touch_size(Op::kRead, file);
+  touch(Op::kRead, &PageObjects::data, file, read.pos,
+        std::min<std::uint64_t>(read.pos + len, file.pages.size() * kernel::page_size()));
   for (std::size_t slot = 0; slot < reads_.size(); ++slot) {
     if (reads_[slot].running) continue;
     reads_[slot] = std::move(read);
@@ -270,7 +312,8 @@ void Oracle::read_end(unsigned handle, const void* data, long got) {
   Read& read = reads_[handle];
   read.running = false;
   if (got <= 0) return;
-  const File& file = *read.file;
+  File& file = *read.file;
+  look(file, read.pos, read.pos + static_cast<std::uint64_t>(got));
   const auto* bytes = static_cast<const std::uint8_t*>(data);
   const std::uint64_t page_size = kernel::page_size();
   std::uint64_t wrong = 0;
@@ -311,6 +354,8 @@ void Oracle::logical_discard(kernel::inode& node, loff_t pos, loff_t len) {
   const auto begin = static_cast<std::uint64_t>(pos);
   const std::uint64_t end =
       len < 0 ? file.pages.size() * page_size : begin + static_cast<std::uint64_t>(len);
+  touch_size(Op::kWrite, file);
+  touch(Op::kWrite, &PageObjects::data, file, begin, end);
   // While the call runs a reader may see the old bytes or zeros.
   for (Read& read : reads_) {
     if (read.running && read.file == &file) read.before.push_back({begin, ~begin, nullptr});
@@ -339,18 +384,23 @@ void Oracle::dirty_cancelled(kernel::folio& f) {
 }
 
 void Oracle::folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio*) {
-  const std::uint64_t pos = f.index.peek() * kernel::page_size();
+  const std::uint64_t pos = f.index.look() * kernel::page_size();
+  touch(Op::kWrite, &PageObjects::cache, file_of(node), pos, pos + kernel::folio_size(&f));
   check(file_of(node), pos, pos + kernel::folio_size(&f), true, "the last copy left the page cache",
         &f);
 }
 
 void Oracle::block_written(kernel::inode& node, loff_t pos, std::size_t len) {
   const auto begin = static_cast<std::uint64_t>(pos);
+  touch(Op::kWrite, &PageObjects::disk, file_of(node), begin, begin + len);
   check(file_of(node), begin, begin + len, true, "the last copy was overwritten on disk", nullptr);
 }
 
 void Oracle::write_error(kernel::inode& node, loff_t pos, std::size_t len) {
-  file_of(node).alternatives.push_back({static_cast<std::uint64_t>(pos), len, nullptr});
+  File& file = file_of(node);
+  const auto begin = static_cast<std::uint64_t>(pos);
+  touch(Op::kWrite, &PageObjects::data, file, begin, begin + len);
+  file.alternatives.push_back({begin, len, nullptr});
 }
 
 void Oracle::sync_promised(kernel::inode&) {}

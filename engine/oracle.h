@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/kernel/hooks.h"
+#include "scheduler/access.h"
 #include "scheduler/finding.h"
 
 namespace interleaf {
@@ -59,7 +60,18 @@ class Oracle final : public kernel::observer {
     std::uint64_t len;
     const std::uint8_t* bytes;
   };
+  // What the judgement on a page depends on besides announced accesses, as objects that steps touch
+  // (Scheduler::also). Calls that overlap in time are judged otherwise than calls one after the
+  // other, so begins and ends must not pass each other; begins may pass begins.
+  struct PageObjects {
+    ObjectNumber running;  // begins of writes are one group, all that looks at them another
+    ObjectNumber data;     // acknowledged and alternative bytes
+    ObjectNumber cache;    // whether a folio is in the cache
+    ObjectNumber disk;
+  };
   struct File {
+    ObjectNumber size_number;
+    std::vector<PageObjects*> objects;  // by page, as far as needed; these stay where they are
     kernel::inode* node;
     std::uint64_t size = 0;  // acknowledged bytes end here
     std::vector<Page> pages;
@@ -92,6 +104,12 @@ class Oracle final : public kernel::observer {
     std::uint64_t bytes = 0;
   };
 
+  // The step under way touches the objects of the pages of [pos, end).
+  void touch(Op op, ObjectNumber PageObjects::*object, File& file, std::uint64_t pos,
+             std::uint64_t end);
+  void touch_size(Op op, File& file);
+  // Looks at all that a judgement on [pos, end) depends on but the disk and the cache.
+  void look(File& file, std::uint64_t pos, std::uint64_t end);
   File& file_of(const kernel::inode& node);
   void store(File& file, std::uint64_t pos, const std::uint8_t* bytes, std::uint64_t len);
   void forget_alternatives(File& file, std::uint64_t pos, std::uint64_t len);

@@ -192,6 +192,9 @@ void PayloadWriter::put_outcome() {
     auto minimality = to_.initMinimality();
     minimality.setPreemptions(from_.minimality->preemptions);
     minimality.setText(string(from_.minimality->text));
+    minimality.setOrders(from_.minimality->orders);
+    minimality.setOtherFindings(from_.minimality->other_findings);
+    minimality.setOneMinimal(from_.minimality->one_minimal);
   }
 
   auto checkpoints = list(&Builder::initCheckpoints, from_.checkpoints.size());

@@ -21,7 +21,7 @@
 
 namespace interleaf {
 
-inline constexpr std::uint16_t kRecordingFormat = 1;
+inline constexpr std::uint16_t kRecordingFormat = 2;
 inline constexpr std::uint16_t kRecordingReader = 1;
 
 inline constexpr std::size_t kRecordingRowsMax = 65536;  // of each list, names included
@@ -65,8 +65,11 @@ struct Recording {
   };
 
   struct Minimality {
-    std::uint64_t preemptions = 0;  // with fewer, an exhaustive search was clean
-    std::string text;
+    std::uint64_t preemptions = 0;  // with fewer, all orders were searched; 0: nothing is known
+    std::string text;               // why no more is known
+    std::uint64_t orders = 0;       // that were searched
+    bool other_findings = false;    // some of them had another finding
+    bool one_minimal = false;       // no single switch or data choice can be left out
     bool operator==(const Minimality&) const = default;
   };
 

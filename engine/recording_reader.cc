@@ -179,7 +179,9 @@ void PayloadReader::get_outcome(Recording& to) const {
   to.preemptions = from_.getPreemptions();
   if (from_.hasMinimality()) {
     const auto minimality = from_.getMinimality();
-    to.minimality = {minimality.getPreemptions(), string(minimality.getText())};
+    to.minimality = {minimality.getPreemptions(), string(minimality.getText()),
+                     minimality.getOrders(), minimality.getOtherFindings(),
+                     minimality.getOneMinimal()};
   }
   to.note = string(from_.getNote());
   to.provenance = string(from_.getProvenance());

@@ -140,6 +140,15 @@ std::string first_difference(const Recording& recording, const TracedRun& run) {
 
 }  // namespace
 
+Detectors detectors_of(const Recording& recording) {
+  try {
+    return detectors_named(recording.detectors);
+  } catch (const UserError& error) {
+    throw CannotJudge(std::string("the recording needs what this program does not have: ") +
+                      error.what());
+  }
+}
+
 std::shared_ptr<const Configuration> configuration_of(const Recording& recording,
                                                       const Detectors& detectors) {
   Overrides overrides;
@@ -161,16 +170,23 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
 }
 
 std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
-  try {
-    return configuration_of(recording, detectors_named(recording.detectors));
-  } catch (const UserError& error) {
-    throw CannotJudge(std::string("the recording needs what this program does not have: ") +
-                      error.what());
-  }
+  return configuration_of(recording, detectors_of(recording));
+}
+
+TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
+                           std::vector<std::string>* missed) {
+  TracedRun run;
+  LandmarkStrategy strategy(recording, run.trace);
+  TraceCollector collector(run.trace);
+  RunOptions options = world.run_options();
+  options.observer = &collector;
+  run.result = world.world().run(strategy, options);
+  if (missed != nullptr) *missed = std::move(strategy).missed();
+  return run;
 }
 
 ReplayResult replay(const Recording& recording, bool loose) {
-  return replay(recording, loose, detectors_named(recording.detectors));
+  return replay(recording, loose, detectors_of(recording));
 }
 
 ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors) {
@@ -187,13 +203,7 @@ ReplayResult replay(const Recording& recording, bool loose, const Detectors& det
     result.exact = result.divergence.empty();
   }
   if (!result.exact) {
-    result.run = {};
-    LandmarkStrategy strategy(recording, result.run.trace);
-    TraceCollector collector(result.run.trace);
-    RunOptions options = world.run_options();
-    options.observer = &collector;
-    result.run.result = world.world().run(strategy, options);
-    result.missed = std::move(strategy).missed();
+    result.run = run_by_landmarks(world, recording, &result.missed);
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/slice.h"
+
 namespace interleaf {
 namespace {
 
@@ -232,6 +234,12 @@ class Rows {
   std::vector<RowText> rows_;
 };
 
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, ",");
+  return text;
+}
+
 std::string trimmed(std::string line) {
   while (!line.empty() && line.back() == ' ') line.pop_back();
   if (line.size() > kWidthMax) line.resize(kWidthMax);
@@ -242,6 +250,11 @@ std::string trimmed(std::string line) {
 
 std::string cpu_table(const Configuration& configuration, const TracedRun& run,
                       const TableOptions& options) {
+  if (!options.full) {
+    TableOptions full = options;
+    full.full = true;
+    return cpu_table(configuration, {run.result, slice_of(run)}, full);
+  }
   const Rows picked(run, configuration.scenario);
   std::vector<TaskId> columns;
   for (const RowText& row : picked.rows()) columns.push_back(row.task);
@@ -273,6 +286,31 @@ std::string cpu_table(const Configuration& configuration, const TracedRun& run,
     text += trimmed(std::move(line));
   }
   return text;
+}
+
+std::string minimality_text(const Recording& recording) {
+  if (!recording.minimality) return "";
+  const Recording::Minimality& known = *recording.minimality;
+  const auto seen = [&] {
+    return fmt::format("{} {}, complete, {} orders", known.preemptions - 1,
+                       known.other_findings ? "has only other findings" : "is clean",
+                       grouped(known.orders));
+  };
+  if (recording.preemptions == 0) return "minimum";
+  std::string text =
+      known.one_minimal ? "no single switch can go" : "cut short, may be more than needed";
+  if (known.preemptions == recording.preemptions) {
+    text = "minimum: " + seen();
+  } else if (known.preemptions > 0) {
+    text += "; " + seen();
+  }
+  return text + (known.text.empty() ? "" : "; " + known.text);
+}
+
+std::string minimality_line(const Recording& recording) {
+  if (!recording.minimality) return "";
+  return fmt::format(" minimised to {} preemptions ({})\n", recording.preemptions,
+                     minimality_text(recording));
 }
 
 std::string consequence(const TracedRun& run) {

@@ -6,9 +6,8 @@
 #include <map>
 #include <tuple>
 
-#include "engine/user_error.h"
 #include "engine/version.h"
-#include "scheduler/strategies/trial.h"
+#include "scheduler/strategies/learning.h"
 
 namespace interleaf {
 namespace {
@@ -30,29 +29,13 @@ std::string function_name(const TraceEvent& event) {
 
 }  // namespace
 
-std::span<const std::pair<std::string_view, std::string_view>> trial_strategies() {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"urw", "random, weighted by what each task still has to do"},
-      {"portfolio", "pos, surw on a random object, pct, urw or random: the seed decides"},
-  };
-  return kNames;
-}
-
-std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name) {
-  if (const StrategyInfo* info = find_strategy(name)) return info->make();
-  const RunOptions options = world.run_options();
-  if (name == "urw") return make_urw(run_trial(world.world(), options).events);
-  if (name == "portfolio") return make_portfolio(run_trial(world.world(), options));
-  throw UserError("unknown strategy \"" + std::string(name) + "\"", "",
-                  "see `interleaf list strategies`");
-}
-
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   TracedRun run;
   TraceCollector collector(run.trace);
   RunOptions options = world.run_options(seed);
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
+  if (auto* learning = dynamic_cast<LearningStrategy*>(&strategy)) learning->ended(run.result);
   return run;
 }
 
@@ -122,7 +105,7 @@ Recording make_recording(const Configuration& configuration, const TracedRun& ru
   for (const auto& [key, value] : configuration.overrides.settings) {
     recording.settings.push_back({key, value});
   }
-  recording.detectors = detector_names(configuration.overrides.detectors);
+  recording.detectors = detector_names(configuration.detectors);
   recording.strategy = origin.strategy;
   recording.seed = origin.seed;
   recording.note = origin.note;

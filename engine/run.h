@@ -4,13 +4,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "engine/recording.h"
+#include "engine/strategies.h"
 #include "engine/trace.h"
 #include "engine/world.h"
 
@@ -21,13 +20,7 @@ struct TracedRun {
   Trace trace;
 };
 
-// A strategy by its name: one of the table, or one that a trial run of the world comes first for
-// ("urw", "portfolio"). Errors: UserError for another name.
-std::unique_ptr<Strategy> make_strategy(ScenarioWorld& world, std::string_view name);
-// Name and summary of those that need a trial; the others are in strategies().
-std::span<const std::pair<std::string_view, std::string_view>> trial_strategies();
-
-// One run with its whole trace.
+// One run with its whole trace. A strategy that learns is told of its end.
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed);
 
 // What a run is attributed to in its recording.

@@ -45,6 +45,8 @@ void check_at_end(void* argument) {
   auto* cast = static_cast<Cast*>(argument);
   for (Process* process : cast->processes) process->ended().wait();
   FRAME(unmount);
+  // Daemons first do what they can, so that the checks do not depend on when they would have.
+  Scheduler::current()->wait_for_quiet();
   Scheduler::current()->begin_epilogue();
   cast->oracle.check_all(false);
   kernel::sync_filesystem(kernel::this_machine().sb);
@@ -99,7 +101,7 @@ RunOptions ScenarioWorld::run_options(std::uint64_t seed) const {
   RunOptions options;
   options.seed = seed;
   options.steps_max = steps_max();
-  options.detectors = configuration_->overrides.detectors;
+  options.detectors = configuration_->detectors;
   return options;
 }
 

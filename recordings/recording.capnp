@@ -102,7 +102,7 @@ struct Recording {
   signature @30 :String;
   evidence @31 :String;
 
-  # How small it is. No `minimality`: nothing was proven.
+  # How small it is. No `minimality`: it was not minimised, or nothing was proven.
   preemptions @32 :UInt64;
   minimality @33 :Minimality;
 
@@ -153,8 +153,15 @@ struct Checkpoint {
   digest @1 :UInt64;
 }
 
-# Fewer preemptions than this were searched exhaustively and do not give the verdict.
+# The schedule was minimised. All orders with fewer preemptions than `preemptions` were searched and
+# do not give the verdict; 0: nothing is known. It is the minimum if the run has no more.
 struct Minimality {
   preemptions @0 :UInt64;
-  text @1 :String;
+  text @1 :String;  # why no more is known; mostly empty
+
+  # From format 2 on: how many orders those were, whether some of them had another finding, and
+  # whether no single switch or data choice of the run can be left out.
+  orders @2 :UInt64;
+  otherFindings @3 :Bool;
+  oneMinimal @4 :Bool;
 }

@@ -49,6 +49,8 @@ const char* op_name(Op op) {
       return "begin";
     case Op::kEnd:
       return "end";
+    case Op::kFree:
+      return "free";
   }
   CHECK(false);
 }

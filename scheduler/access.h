@@ -38,6 +38,7 @@ enum class Op : std::uint8_t {
   kRelax,
   kBegin,
   kEnd,
+  kFree,  // never announced: what a step does besides (Scheduler::freed)
 };
 
 // Lower case, as printed in traces and landmarks ("read", "try-acquire", ...).
@@ -77,6 +78,7 @@ struct Access {
   Op op = Op::kBegin;
   Order order = Order::kRelaxed;
   bool marked = true;  // READ_ONCE and friends, atomics, locks; false: a plain C access
+  bool gated = false;  // only some states of the object allow it (Scheduler::gated_point)
 };
 
 }  // namespace interleaf

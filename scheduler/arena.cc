@@ -110,18 +110,22 @@ void Arena::drain_quarantine() {
   }
 }
 
+const Arena::Block* Arena::next_block(const Block* block) const {
+  std::uintptr_t at = align_up(base_ + sizeof(Control), 64);
+  if (block != nullptr) at = reinterpret_cast<std::uintptr_t>(block->data()) + block->size;
+  for (; at < control().mark; at += 16) {
+    const auto* next = reinterpret_cast<const Block*>(at);
+    if (next->serial != 0) return next;  // else a gap in front of an aligned block
+  }
+  return nullptr;
+}
+
 const Arena::Block* Arena::find(const void* address) const {
   const auto wanted = reinterpret_cast<std::uintptr_t>(address);
-  std::uintptr_t at = align_up(base_ + sizeof(Control), 64);
-  while (at < control().mark) {
-    const auto* block = reinterpret_cast<const Block*>(at);
-    if (block->serial == 0) {  // a gap in front of an aligned block
-      at += 16;
-      continue;
-    }
+  for (const Block* block = next_block(nullptr); block != nullptr; block = next_block(block)) {
+    const auto begin = reinterpret_cast<std::uintptr_t>(block);
     const auto data = reinterpret_cast<std::uintptr_t>(block->data());
-    if (wanted >= at && wanted < data + block->size) return block;
-    at = data + block->size;
+    if (wanted >= begin && wanted < data + block->size) return block;
   }
   return nullptr;
 }

@@ -51,10 +51,21 @@ class Arena {
     return reinterpret_cast<std::uintptr_t>(address) - base_ < kReservation;
   }
   static bool any_contains(const void* address);
+  // Whether `data` is what allocate() returned and free() has not had, and how much it was asked
+  // for, rounded up.
+  bool is_live_block(const void* data) const {
+    const Block* block = static_cast<const Block*>(data) - 1;
+    return contains(block) && block->live == kLive;
+  }
+  static std::size_t size_of(const void* data) {
+    return (static_cast<const Block*>(data) - 1)->size;
+  }
   static bool is_live(const Block& block) { return block.live == kLive; }
 
   // The block that `address` lies in, or null. Walks all blocks: for reports.
   const Block* find(const void* address) const;
+  // The block behind `block`, freed ones too; the first one after null. Null at the end.
+  const Block* next_block(const Block* block) const;
 
   std::uintptr_t base() const { return base_; }
   // Bytes in use below the mark, the size of a copy.

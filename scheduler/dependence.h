@@ -4,16 +4,19 @@
 // dependent on every other one of its object.
 //
 //   object          commute with each other         dependent on everything of the object
-//   variable, bit   read                            write, read-modify-write, wait
+//   variable, bit   read, load once it satisfies    write, read-modify-write, wait
 //   mutex, bit lock -                               acquire, release, try, wait until free
-//   rwsem           shared acquire, shared release  acquire, release, downgrade, try, granted
+//   rwsem, rwlock   shared acquire, shared release  acquire, release, downgrade, try, granted
 //   wait queue,     -                               wait, granted, wake (one waiter or a count)
 //   completion
+//   semaphore       up                              down, trylock, granted
+//   thread          -                               start, begin, end, join
 //   RCU             read lock, read unlock          start and end of a grace period
 //   private         all: nobody else can see it     -
-//   relax           reads and private accesses      whatever may be what it polls for, any object
+//   relax           private; reads what it polled   -
 //
-// Looks at announced accesses alone. The local code after an access, such as a free, is not seen.
+// A step may make more accesses than the one it announced (Strategy::also): two steps are
+// dependent if any two of theirs are.
 #pragma once
 
 #include "scheduler/access.h"
@@ -38,14 +41,7 @@ constexpr CommutingClass commuting_class(Op op) {
   }
 }
 
-// True if a polling loop may wait for what the access does.
-constexpr bool may_change_something(const Access& access) {
-  return access.object != kPrivateObject && !op_only_reads(access.op);
-}
-
 constexpr bool dependent(const Access& a, const Access& b) {
-  if (a.op == Op::kRelax) return may_change_something(b);
-  if (b.op == Op::kRelax) return may_change_something(a);
   if (a.object != b.object || a.object == kPrivateObject) return false;
   const CommutingClass a_class = commuting_class(a.op);
   return a_class == CommutingClass::kExclusive || a_class != commuting_class(b.op);

@@ -5,6 +5,16 @@
 
 namespace interleaf {
 
+std::span<const FindingKind> finding_kinds() {
+  using enum FindingKind;
+  static constexpr FindingKind kAll[] = {
+      kLostDirtyData,    kStaleData, kUseAfterFree,  kKernelBug,     kRefcount,
+      kDeadlock,         kLivelock,  kSleepInAtomic, kLockHeldAtEnd, kKernelWarning,
+      kUnexpectedReturn, kLockOrder, kDataRace,
+  };
+  return kAll;
+}
+
 std::string_view finding_name(FindingKind kind) {
   switch (kind) {
     case FindingKind::kLostDirtyData:
@@ -40,6 +50,8 @@ std::string_view finding_name(FindingKind kind) {
 std::string Finding::signature() const {
   std::string text(finding_name(kind));
   text += ':';
+  // Which of its edges closes a cycle, and who was there, is a matter of the schedule.
+  if (kind == FindingKind::kLockOrder) return text + ':' + object;
   for (auto function = stack.rbegin(); function != stack.rend(); ++function) {
     if (function != stack.rbegin()) text += '<';
     text += *function;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,14 +25,16 @@ enum class FindingKind : std::uint8_t {
   kLivelock,
   kSleepInAtomic,
   kLockHeldAtEnd,
-  kDataRace,
-  kKernelWarning,
+  kKernelWarning = 10,  // values are part of digests
   kUnexpectedReturn,
   kLockOrder,
+  kDataRace,
 };
 
 // The verdict's name as users and JSON know it ("lost-dirty-data", ...).
 std::string_view finding_name(FindingKind kind);
+// All of them, by weight.
+std::span<const FindingKind> finding_kinds();
 
 struct Finding {
   FindingKind kind;
@@ -43,7 +46,8 @@ struct Finding {
   std::vector<std::string> stack;    // functions, outermost first
   std::vector<std::string> details;  // evidence, a line each
 
-  // kind + function chain + object: equal for the same bug in different runs.
+  // kind + function chain + object: equal for the same bug in different runs. A lock order has no
+  // function chain.
   std::string signature() const;
 };
 

@@ -48,6 +48,7 @@ void Scheduler::gated_point(Op op, ObjectNumber& object, const void* address, Ga
   announce(op, object, address, true, where, order);
   const TaskMask self = task_bit(current_);
   Task& task = *task_;
+  task.next.gated = true;
   gate.waiting |= self;
   task.waits_for = waits_for;  // it may be open now and close before the task goes on
   if (!open) runnable_ &= ~self;
@@ -76,11 +77,34 @@ unsigned Scheduler::choose(const char* kind, unsigned count, Where where) {
 }
 
 void Scheduler::relax(Where where) {
+  const TaskMask self = task_bit(current_);
+  if (task_->polled == nullptr) {
+    task_->polled = new Polled;
+    polling_ |= self;
+    refresh_unusual();
+    return;
+  }
+  Polled& polled = *task_->polled;
   ObjectNumber own{kPrivateObject};
   announce(Op::kRelax, own, nullptr, true, where);
+  if (!polled.changed) {
+    runnable_ &= ~self;
+    relaxing_ |= self;
+  }
+  decide();
+  perform();
+  if (sees_also_ && !epilogue_) {
+    for (const std::uint32_t object : polled.objects) tell_also(Op::kRead, object);
+  }
+  polled.objects.clear();
+  polled.changed = false;
+}
+
+void Scheduler::wait_for_quiet(Where where) {
+  ObjectNumber own{kPrivateObject};
+  announce(Op::kWait, own, nullptr, true, where);
   runnable_ &= ~task_bit(current_);
-  relaxing_ |= task_bit(current_);
-  refresh_unusual();
+  quiet_ |= task_bit(current_);
   decide();
   perform();
 }
@@ -89,6 +113,8 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
   if (object.value == 0) {
     object.value = ++objects_;
     CHECK(objects_ < kPoisoned);
+    if (objects_ >= places_max_) grow_places();
+    places_[objects_] = &object;
     return;
   }
   const Arena::Block* block = arena_->find(address);
@@ -98,6 +124,34 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
          std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
              " at line " + std::to_string(where.line()),
          true);
+}
+
+// Where objects are, by number: who frees memory knows it only by address.
+void Scheduler::grow_places() {
+  const std::uint32_t count = std::max(1024u, 2 * places_max_);
+  auto** grown = static_cast<ObjectNumber**>(arena_->allocate(count * sizeof(ObjectNumber*)));
+  std::fill(grown, grown + count, nullptr);
+  std::copy(places_, places_ + places_max_, grown);
+  if (places_ != nullptr) arena_->free(places_);
+  places_ = grown;
+  places_max_ = count;
+}
+
+void Scheduler::tell_also(Op op, std::uint32_t object) {
+  const HeapScope heap;
+  strategy_->also(*this, op, object);
+}
+
+// A number in the memory is an object's if the object is there.
+void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
+  const HeapScope heap;
+  const auto* words = static_cast<const std::uint32_t*>(begin);
+  for (std::size_t i = 0; i < bytes / sizeof(std::uint32_t); ++i) {
+    const std::uint32_t number = words[i];
+    if (number <= kPrivateObject || number > objects_) continue;
+    if (reinterpret_cast<const std::uint32_t*>(places_[number]) != &words[i]) continue;
+    strategy_->also(*this, Op::kFree, number);
+  }
 }
 
 void Scheduler::decide() {
@@ -124,6 +178,7 @@ void Scheduler::decide() {
 }
 
 TaskId Scheduler::only_choice() {
+  if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
   if (runnable_ == 0) end_run(judge_hang());
   if (epilogue_) return keep_running(*this, runnable_);
   const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
@@ -153,19 +208,32 @@ TaskId Scheduler::first_choice() {
   return next;
 }
 
-void Scheduler::perform_unusual(Task& task) {
-  if (relaxing_ != 0) {
-    // Whoever polls may look again once somebody else did something.
-    const TaskMask others = relaxing_ & ~task_bit(task.id);
-    runnable_ |= others;
-    relaxing_ &= ~others;
-    refresh_unusual();
+void Scheduler::watch_polled(const Task& task) {
+  const Access& access = task.next;
+  if (access.object == kPrivateObject) return;
+  for (TaskMask rest = polling_; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    Polled& polled = *tasks_[id]->polled;
+    std::vector<std::uint32_t>& objects = polled.objects;
+    const bool known = std::find(objects.begin(), objects.end(), access.object) != objects.end();
+    if (id == task.id) {
+      if (!known) objects.push_back(access.object);
+    } else if (known && !op_only_reads(access.op)) {
+      polled.changed = true;
+      runnable_ |= relaxing_ & task_bit(id);
+      relaxing_ &= ~task_bit(id);
+    }
   }
+}
+
+void Scheduler::perform_unusual(Task& task) {
+  if (polling_ != 0) watch_polled(task);
   if (observer_ != nullptr) {
     HeapScope heap;
     observer_->event(*this, task, task.next);
   }
   if (races_ != nullptr && !epilogue_) find_races(task);
+  if (steps_ >= steps_max_ && died_) end_run(RunEnd::kStopped);
   if (steps_ >= steps_max_) {
     report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
            "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
@@ -240,7 +308,18 @@ void Scheduler::report(FindingKind kind, std::string_view object, std::string_vi
     }
     add_finding(std::move(finding));
   }
-  if (fatal) end_run(RunEnd::kStopped);
+  if (fatal) die();
+}
+
+void Scheduler::die() {
+  if (priming_ || current_ == kNoTask) end_run(RunEnd::kStopped);
+  died_ = true;
+  task_->finished = true;
+  runnable_ &= ~task_bit(current_);
+  if (!task_->daemon) --foreground_;
+  t_state.allocate_from = arena_;  // whoever goes on allocates here, whatever was reported from
+  decide();
+  std::abort();  // nobody resumes it
 }
 
 // Requires: a HeapScope.
@@ -314,22 +393,24 @@ void Scheduler::finish_task() {
   task.finished = true;
   runnable_ &= ~task_bit(current_);
   if (!task.daemon) --foreground_;
-  if (foreground_ == 0 && !priming_) end_run(RunEnd::kFinished);
   decide();
   CHECK(false);  // nobody resumes a finished task
 }
 
 RunEnd Scheduler::judge_hang() {
-  if (foreground_ == 0) return RunEnd::kFinished;
+  if (foreground_ == 0) return died_ ? RunEnd::kStopped : RunEnd::kFinished;
   TaskMask polling = relaxing_;
   for (TaskId id = 0; id < task_count_; ++id) {
     if (tasks_[id]->daemon) polling &= ~task_bit(id);
   }
+  if (polling != 0 && died_) return RunEnd::kStopped;
   if (polling != 0) {
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
     return RunEnd::kLivelock;
   }
   Deadlock deadlock = describe_deadlock(*this);
+  // Who waits for a task that is dead hangs for no reason of its own.
+  if (died_ && !deadlock.cycle) return RunEnd::kStopped;
   // Whoever ran last has nothing to do with it: the stack of a task that hangs says more, and is
   // the same however the others came to an end.
   const TaskId ran = current_;
@@ -379,7 +460,7 @@ void operator delete(void* data) noexcept {
   }
   interleaf::Scheduler* scheduler = t_state.instance;
   if (scheduler == nullptr || !scheduler->arena().contains(data)) return;
-  if (scheduler->arena().free(data) == interleaf::Arena::FreeResult::kFreed) return;
+  if (scheduler->free(data) == interleaf::Arena::FreeResult::kFreed) return;
   if (t_state.running != nullptr) {
     scheduler->report(interleaf::FindingKind::kUseAfterFree, "memory", "freed twice", true);
   }

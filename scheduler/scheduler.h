@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <source_location>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -57,7 +58,7 @@ inline constexpr bool kNoPoints = true;
 inline constexpr bool kNoPoints = false;
 #endif
 
-// Why a run ended.
+// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it.
 enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
 
 // While one lives, operator new uses the heap also inside a run: for what outlives the run.
@@ -93,6 +94,26 @@ class Scheduler {
     check_alive(object, address, where);
   }
 
+  // The step under way does this besides what it announced, at no point of its own: nothing comes
+  // between. For what local code does to state that steps of other tasks see; searches and
+  // reductions take two steps for dependent if any two accesses of them are.
+  void also(Op op, ObjectNumber& object, const void* address, Where where = Where::current()) {
+    if (object.value - 1 >= kPoisoned - 1) [[unlikely]]
+      number(object, address, where);
+    if (sees_also_ && !epilogue_) [[unlikely]]
+      tell_also(op, object.value);
+  }
+  // Memory is about to be freed or poisoned: the step under way destroys every object in it.
+  void freed(const void* begin, std::size_t bytes) {
+    if (sees_also_ && !epilogue_) [[unlikely]]
+      tell_freed(begin, bytes);
+  }
+  // Arena::free() within a run: tells who watches first.
+  Arena::FreeResult free(void* data) {
+    if (sees_also_ && arena_->is_live_block(data)) freed(data, Arena::size_of(data));
+    return arena_->free(data);
+  }
+
   // The same for an access that only some states allow. `open`: it is allowed now. While it is
   // not, the task is blocked; open()/close() below change that. `waits_for` is for reports.
   void gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
@@ -101,6 +122,12 @@ class Scheduler {
   void ordered() {
     if (races_ != nullptr) [[unlikely]]
       races_->ordered(current_);
+  }
+  // The current task has what its last access asked for, and comes after all who gave it up. Locks
+  // with an owner say so by lock_taken().
+  void acquired(const ObjectNumber& object) {
+    if (races_ != nullptr) [[unlikely]]
+      races_->lock_taken(current_, object.value, false);
   }
   // What the current task did so far comes before whoever waits for `object` goes on.
   void wakes(const ObjectNumber& object) {
@@ -118,8 +145,12 @@ class Scheduler {
   // Requires: 1 <= count <= 127.
   unsigned choose(const char* kind, unsigned count, Where where = Where::current());
 
-  // A turn of a polling loop: the task goes on only after another task did something.
+  // The end of a turn of a polling loop that found nothing. The task goes on once another task
+  // changed an object that this turn accessed, which may have happened already. What the first
+  // turn accessed is not known: after it, the task goes on at once, and no step is made.
   void relax(Where where = Where::current());
+  // The task goes on when no other can.
+  void wait_for_quiet(Where where = Where::current());
 
   // Reports "sleeping while atomic" if the current task holds a spinlock or is an RCU reader.
   void might_sleep(Where where) {
@@ -141,8 +172,9 @@ class Scheduler {
   // The index of a lock class in this World; assigned on first use.
   std::uint8_t lock_class_index(const LockClass& lock_class);
 
-  // Records a finding with the current task's stack. If fatal, the run ends here and the call does
-  // not return. `object` is a stable role name.
+  // Records a finding with the current task's stack. If fatal, the task ends here with all that it
+  // holds, as after an oops, and the call does not return; the others go on, so that what a run
+  // finds does not depend on the order of what is independent. `object` is a stable role name.
   void report(FindingKind kind, std::string_view object, std::string_view message, bool fatal,
               std::vector<std::string> details = {});
 
@@ -160,6 +192,13 @@ class Scheduler {
   }
 
   Task& current_task() { return *task_; }
+
+  // A daemon that counts from now on: the run does not end before it does (Thread::start).
+  void make_foreground(TaskId id) {
+    if (!tasks_[id]->daemon) return;
+    tasks_[id]->daemon = false;
+    ++foreground_;
+  }
 
   // ---- setup: before the first run ----
 
@@ -180,6 +219,8 @@ class Scheduler {
   std::uint64_t digest() const { return digest_; }
   std::uint32_t objects() const { return objects_; }
   std::size_t choices() const { return choices_; }
+  // Of the run so far, in order of occurrence.
+  std::span<const Finding> findings() const { return {found_->data(), findings_}; }
   Arena& arena() const { return *arena_; }
   // A word for the program under test: its root object.
   void set_root(void* root) { root_ = root; }
@@ -204,6 +245,7 @@ class Scheduler {
     next.op = op;
     next.order = order;
     next.marked = marked;
+    next.gated = false;
   }
   void number(ObjectNumber& object, const void* address, Where where);
   // Somebody else may have freed the object between announcement and access.
@@ -235,16 +277,22 @@ class Scheduler {
     if (steps_ >= unusual_at_) [[unlikely]]
       perform_unusual(task);
   }
+  // Who polls takes note of what it accessed; a change of that by somebody else lets it look again.
+  void watch_polled(const Task& task);
   // An observer, a detector of data races, a polling task, or the step limit: what most steps need
   // not think of.
   void perform_unusual(Task& task);
+  void grow_places();
   void refresh_unusual() {
     const bool watched = observer_ != nullptr || races_ != nullptr;
-    unusual_at_ = watched || relaxing_ != 0 ? 0 : steps_max_;
+    unusual_at_ = watched || polling_ != 0 ? 0 : steps_max_;
   }
+  void tell_also(Op op, std::uint32_t object);
+  void tell_freed(const void* begin, std::size_t bytes);
   void add_finding(Finding finding);
   void find_races(const Task& task);
   void finish_task();
+  [[noreturn]] void die();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
   [[noreturn]] void end_run(RunEnd end);
@@ -286,14 +334,20 @@ class Scheduler {
   bool priming_ = false;
   bool epilogue_ = false;
   bool sees_forced_ = false;
+  bool sees_also_ = false;
+  bool died_ = false;             // a task had a fatal finding: what it holds stays held
   bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
   RunEnd end_ = RunEnd::kFinished;
   std::uint8_t task_count_ = 0;
   std::uint8_t foreground_ = 0;  // unfinished tasks that are no daemons
   std::uint32_t objects_ = kPrivateObject;
   std::uint64_t steps_max_ = 0;
-  TaskMask relaxing_ = 0;
+  TaskMask polling_ = 0;   // tasks that have been in a polling loop
+  TaskMask relaxing_ = 0;  // those of them that wait for a change
+  TaskMask quiet_ = 0;     // waits until nobody else can go on
   std::size_t findings_ = 0;
+  std::uint32_t places_max_ = 0;     // objects that places_ has room for
+  ObjectNumber** places_ = nullptr;  // in the arena, by number
   Observer* observer_ = nullptr;
   DataRace* races_ = nullptr;  // outside the arena; null: not looked for
   Detectors detectors_;

@@ -43,6 +43,11 @@ class Strategy {
   // steps are not recorded. Must not allocate.
   virtual bool sees_forced() const { return false; }
   virtual void forced(const Scheduler&, TaskId) {}
+  // If true when a run starts or resumes, also() is told what the step of the current task that was
+  // performed last does besides its announced access (Scheduler::also), and which objects it frees
+  // (Op::kFree).
+  virtual bool sees_also() const { return false; }
+  virtual void also(const Scheduler&, Op, std::uint32_t object) { (void)object; }
 };
 
 // The choices of one run, as a value: a byte per choice where there was more than one answer.

@@ -25,6 +25,12 @@ struct HeldLock {
   bool shared;
 };
 
+// What a task in a polling loop accessed since the end of its last turn.
+struct Polled {
+  std::vector<std::uint32_t> objects;
+  bool changed = false;  // by another task since it was accessed
+};
+
 enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };
 
 class Task {
@@ -50,6 +56,7 @@ class Task {
   const Function* entered[kEnteredMax] = {};
   std::uint64_t held_classes = 0;  // classes of the locks in `held`
   std::vector<HeldLock> held;
+  Polled* polled = nullptr;  // null: the task never polled
 
   const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
 };

@@ -132,6 +132,7 @@ const RunResult& World::go(Strategy& strategy) {
   s.strategy_ = &strategy;
   s.attach_schedule();
   s.sees_forced_ = strategy.sees_forced();
+  s.sees_also_ = strategy.sees_also();
   s.end_ = RunEnd::kFinished;
   {
     const Entered entered(&s, &arena_, true);

@@ -99,12 +99,23 @@ TEST_F(Commands, NameTheNearestOfWhatIsUnknown) {
   EXPECT_EQ(interleaf("run canary --set hpage_page=4").status, 129);
   EXPECT_EQ(interleaf("run canary --set hpage_pages").status, 129);
   EXPECT_EQ(interleaf("run canary --strategy rndom").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --strategy feedbak").err,
+            "interleaf: unknown strategy \"feedbak\": did you mean \"feedback\"?\n");
+  EXPECT_EQ(
+      interleaf("fuzz canary --strategy pct:x").err,
+      "interleaf: strategy \"pct:x\": \"x\" is not a number from 1 to 32: see `interleaf list "
+      "strategies`\n");
   EXPECT_EQ(interleaf("run canary --expect lost").status, 129);
   EXPECT_EQ(interleaf("list kernls").err,
             "interleaf: nothing called \"kernls\" to list: did you mean \"kernels\"?\n");
   EXPECT_EQ(interleaf("fuzz canary --seeds 5..3").status, 129);
   EXPECT_EQ(interleaf("fuzz canary --seeds five").status, 129);
   EXPECT_EQ(interleaf("fuzz canary --time soon").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --time 0").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --time -5s").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary -j 0").status, 129);
+  EXPECT_EQ(interleaf("fuzz canary --seeds 3..").err,
+            "interleaf: --seeds 3.. has no end: add one, or --time\n");
 }
 
 TEST_F(Commands, ErrorsInAScenarioNameFileLineAndColumn) {
@@ -152,6 +163,110 @@ TEST_F(Commands, FuzzStoresARecordingAndSaysHowToReplayIt) {
   EXPECT_EQ(interleaf("fuzz thp-write-open --seeds 0..999 -o found --force").status, 1);
 }
 
+TEST_F(Commands, FuzzPrintsTheSameWhateverTheNumberOfJobs) {
+  for (const char* rest : {"thp-write-open", "thp-write-open --keep-going --seeds 0..299",
+                           "control --seeds 0..299", "control --seeds 0..299 --strategy pct"}) {
+    const Output one = interleaf(std::string("fuzz -j 1 ") + rest);
+    const Output two = interleaf(std::string("fuzz -j 2 ") + rest);
+    EXPECT_EQ(one.out, two.out);
+    EXPECT_EQ(one.status, two.status);
+  }
+}
+
+TEST_F(Commands, FuzzSaysOfCleanRunsOnlyWhatHolds) {
+  const auto says = [&](const Output& output, const char* text) {
+    return output.out.find(text) != std::string::npos;
+  };
+  const char* if_exists = "if such a bug exists for this workload";
+  const Output portfolio = interleaf("fuzz control --seeds 0..499");
+  EXPECT_EQ(portfolio.status, 0);
+  EXPECT_TRUE(says(portfolio, "p >= 0.006 would have been seen (95 %)")) << portfolio.out;
+  EXPECT_TRUE(says(portfolio, if_exists)) << portfolio.out;
+  EXPECT_TRUE(says(portfolio, "next new, p"));
+  // No run was one of PCT; nothing was drawn; nothing was watched; something was found.
+  const Output random = interleaf("fuzz control --seeds 0..99 --strategy random");
+  EXPECT_TRUE(says(random, "would have been seen"));
+  EXPECT_FALSE(says(random, "pct")) << random.out;
+  const Output straight = interleaf("fuzz control --seeds 0..9 --strategy keep-running");
+  EXPECT_TRUE(says(straight, "makes the same run of every seed")) << straight.out;
+  EXPECT_FALSE(says(straight, "95 %")) << straight.out;
+  EXPECT_FALSE(says(straight, "next new"));
+  const Output bare = interleaf("fuzz control --seeds 0..99 --no-statistics");
+  EXPECT_FALSE(says(bare, "orders")) << bare.out;
+  EXPECT_FALSE(says(bare, "handoffs"));
+  const Output learnt = interleaf("fuzz control --seeds 0..99 --strategy feedback");
+  EXPECT_TRUE(says(learnt, "depend on each other")) << learnt.out;
+  EXPECT_FALSE(says(learnt, "95 %")) << learnt.out;
+  EXPECT_FALSE(says(learnt, "next new"));
+  const Output lost = interleaf("fuzz thp-write-open --strategy pct");
+  EXPECT_EQ(lost.status, 1);
+  EXPECT_FALSE(says(lost, if_exists)) << lost.out;
+  EXPECT_FALSE(says(lost, "would have been seen"));
+  EXPECT_FALSE(says(lost, "next new"));
+}
+
+TEST_F(Commands, FuzzEndsWithASummaryOfAtMostTwelveLines) {
+  std::istringstream lines(interleaf("fuzz control --seeds 0..1999").out);
+  unsigned count = 0;
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 100u) << line;
+    EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
+    if (!line.empty()) ++count;
+  }
+  EXPECT_LE(count, 13u);
+}
+
+TEST_F(Commands, FuzzByTheClockEndsWithASeedRange) {
+  const Output timed = interleaf("fuzz control --time 1s --json");
+  EXPECT_EQ(timed.status, 0) << timed.err;  // nobody asked for more
+  const Json json = Json::parse(timed.out);
+  EXPECT_EQ(json["out_of_time"], true);
+  EXPECT_EQ(json["seed_first"], 0);
+  EXPECT_EQ(json["seed_last"].get<std::uint64_t>() + 1, json["runs"].get<std::uint64_t>());
+  EXPECT_EQ(interleaf("fuzz control --time 1s --seeds 0..99999999").status, 125);
+}
+
+TEST_F(Commands, FuzzFindingsNameTheSeedAndStrategyThatRepeatThem) {
+  const Output found = interleaf("fuzz thp-write-open --json");
+  const Json json = Json::parse(found.out);
+  const std::string last = found.err.substr(found.err.rfind("interleaf fuzz "));
+  EXPECT_NE(last.find("--strategy portfolio --seeds"), std::string::npos) << last;
+  const Json again = Json::parse(interleaf(last.substr(10, last.size() - 11) + " --json").out);
+  EXPECT_EQ(again["digest"], json["digest"]);
+  EXPECT_EQ(again["findings"][0]["strategy"], json["findings"][0]["strategy"]);
+}
+
+TEST_F(Commands, MinimizeSaysWhatItTookAwayAndStoresTheRest) {
+  ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
+  const Output first = interleaf("minimize a.rec -o b.rec");
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_EQ(first.err, "interleaf replay b.rec\n");
+  EXPECT_NE(first.out.find(" calls 10 -> 8\n"), std::string::npos) << first.out;
+  EXPECT_NE(first.out.find(" preemptions 0 -> 0 (minimum)\n"), std::string::npos) << first.out;
+  const Output replay = interleaf("replay b.rec");
+  EXPECT_EQ(replay.status, 1);
+  EXPECT_NE(replay.out.find(" minimised to 0 preemptions (minimum)\n"), std::string::npos);
+  EXPECT_LT(interleaf("table b.rec").out.size(), interleaf("table b.rec --full").out.size());
+
+  EXPECT_EQ(interleaf("minimize a.rec -o b.rec").status, 129);
+  const Output again = interleaf("minimise a.rec -o b.rec --force --json");
+  EXPECT_EQ(again.status, 0);
+  const Json json = Json::parse(again.out);
+  EXPECT_EQ(json["reduced"]["calls"], Json({10, 8}));
+  EXPECT_EQ(json["minimum"], true);
+  EXPECT_EQ(json["recording"], "b.rec");
+}
+
+TEST_F(Commands, MinimizeRefusesWhatItCanNotMinimise) {
+  ASSERT_EQ(interleaf("run control -o clean.rec").status, 0);
+  EXPECT_EQ(interleaf("minimize clean.rec").err,
+            "interleaf: the recording is clean: there is nothing to minimise\n");
+  EXPECT_EQ(interleaf("minimize clean.rec").status, 129);
+  EXPECT_EQ(interleaf("minimize missing.rec").status, 129);
+  EXPECT_EQ(interleaf("minimize").status, 129);
+  EXPECT_EQ(interleaf("minimize clean.rec --time soon").status, 129);
+}
+
 TEST_F(Commands, RecordingsSurviveAMail) {
   ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
   const Output text = interleaf("table a.rec --text");
@@ -181,7 +296,7 @@ TEST_F(Commands, ExploreSaysCompleteOnlyWhenItIs) {
   const Output clean = interleaf("explore control --preemptions 0");
   EXPECT_EQ(clean.status, 0) << clean.err;
   EXPECT_NE(clean.out.find("no finding with at most 0 preemptions"), std::string::npos);
-  EXPECT_NE(clean.out.find(": complete\n"), std::string::npos) << clean.out;
+  EXPECT_NE(clean.out.find(", complete\n"), std::string::npos) << clean.out;
   const Output stopped = interleaf("explore control --preemptions 3 --time 1s");
   EXPECT_EQ(stopped.status, 125) << stopped.out;
   EXPECT_NE(stopped.out.find("not complete"), std::string::npos) << stopped.out;

@@ -87,7 +87,8 @@ inline Recording random_recording(Random& random) {
   r.signature = random.text(60);
   r.evidence = random.text(100);
   r.preemptions = random.number();
-  if (random.below(2) == 0) r.minimality = {random.number(), random.text(20)};
+  if (random.below(2) == 0)
+    r.minimality = {random.number(), random.text(20), random.number(), true, false};
   r.quirks = random.list(2, name);
   r.note = random.text(30);
   r.provenance = random.text(30);
@@ -179,7 +180,7 @@ inline Recording minimised() {
     r.checkpoints.push_back({step, 0x9e3779b97f4a7c15 * step});
   }
   r.preemptions = 1;
-  r.minimality = {1, "preemptions=1, clean-at=0, classes=412"};
+  r.minimality = {1, "preemptions=1, clean-at=0, classes=412", 412, false, true};
   return r;
 }
 

@@ -170,6 +170,7 @@ constexpr char kFormat1[] = R"(
 
 TEST(Recording, ReadsFormatOne) {
   Recording expected = minimised();
+  expected.format = 1;
   expected.tool_version = "0";
   expected.scenario_text = "name: two\n";
   expected.scenario_digest = scenario_digest_of(expected.scenario_text);

@@ -33,8 +33,10 @@ TEST_P(Recordings, ReplayExactlyToTheirGoldenTable) {
   EXPECT_TRUE(result.exact) << result.divergence;
   EXPECT_EQ(verdict_of(result.run.result), recording.verdict);
   EXPECT_EQ(signature_of(result.run.result), recording.signature);
-  const std::string text = cpu_table(*result.configuration, result.run, {}) + "\n" +
-                           consequence(result.run) + " digest " +
+  TableOptions options;
+  options.full = !recording.minimality;
+  const std::string text = cpu_table(*result.configuration, result.run, options) + "\n" +
+                           consequence(result.run) + minimality_line(recording) + " digest " +
                            digest_text(result.run.result.digest) + "\n";
   const fs::path golden = fs::path(GetParam()).replace_extension(".txt");
   if (std::getenv("GOLDEN_UPDATE") != nullptr) {

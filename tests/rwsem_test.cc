@@ -168,7 +168,7 @@ TEST(Rwsem, TrylockFailsWhileSomebodyIsQueued) {
           t.read = t.sem.down_read_trylock();
         }
         t.write = t.sem.down_write_trylock();
-        Scheduler::current()->relax();
+        Scheduler::current()->wait_for_quiet();
         t.after = t.sem.down_read_trylock();
         if (t.after) t.sem.up_read();
       });

@@ -54,7 +54,7 @@ class small_machine {
   void boot(interleaf::Scheduler& scheduler) {
     auto* m = new machine;
     m->geo = geo_;
-    m->faults_left = faults_max_;
+    m->any_faults.left = faults_max_;
     scheduler.set_root(m);
     scheduler.arena().set_quarantine(std::size_t{16} << 20);
     lru_init(*m);

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "scheduler/search/bounded.h"
 #include "scheduler/sync/atomic.h"
 #include "scheduler/sync/shared.h"
 #include "tests/scheduler_programs.h"
@@ -137,6 +138,28 @@ struct Leaving {
 TEST(WaitQueue, FinishWaitLeavesTheQueueWithoutAWakeUp) {
   Program<Leaving> p;
   p.expect_clean(1000, [&](const RunResult&) { EXPECT_EQ(p.state().slots.peek(), 0); });
+}
+
+struct FinishedEarly {
+  WaitQueue queue{"the flag"};
+  Shared<int> flag{1};
+  explicit FinishedEarly(Scheduler& s) {
+    add_task(s, "waiter", this,
+             [](FinishedEarly& f) { f.queue.wait_event([&] { return f.flag.read_once() == 2; }); });
+    add_task(s, "waker", this, [](FinishedEarly& f) {
+      f.flag.write_once(2);
+      f.queue.wake_up();
+    });
+  }
+};
+// It once looked at the queue without a point: a wake-up before or after the last look at the flag
+// made a difference that no order of accesses told.
+TEST(WaitQueue, FinishIsAPointWhetherOrNotAWakeUpCameFirst) {
+  Program<FinishedEarly> p;
+  const BoundedResult result = explore_bounded(
+      p.world(), {.preemptions_max = BoundedOptions::kUnbounded, .verify_cache = true});
+  EXPECT_EQ(result.hidden_dependence, "");
+  EXPECT_TRUE(result.exhausted);
 }
 
 }  // namespace

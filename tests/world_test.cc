@@ -234,6 +234,36 @@ TEST(World, StopsEveryRunAtAFatalFindingBeforeTheFirstPoint) {
   }
 }
 
+struct OneDies {
+  Mutex mutex{kMutex};
+  Shared<int> seen;
+  explicit OneDies(Scheduler& s) {
+    add_task(s, "dies", this, [](OneDies& d) {
+      d.mutex.lock();
+      d.seen.load();
+      Scheduler::current()->report(FindingKind::kKernelBug, "here", "fatal", true);
+    });
+    add_task(s, "waits", this, [](OneDies& d) {
+      d.mutex.lock();
+      d.mutex.unlock();
+    });
+    add_task(s, "finds", this, [](OneDies& d) {
+      d.seen.store(1);
+      Scheduler::current()->report(FindingKind::kKernelWarning, "there", "later", false);
+    });
+  }
+};
+TEST(World, LetsTheOthersFinishAfterAFatalFinding) {
+  Program<OneDies> p;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    const RunResult& result = p.run_random(seed);
+    EXPECT_EQ(result.end, RunEnd::kStopped) << seed;
+    // Whoever waits for the lock that died with its holder is no deadlock of its own.
+    ASSERT_EQ(result.findings.size(), 2u) << text_of(result);
+    EXPECT_EQ(result.verdict()->message, "fatal");
+  }
+}
+
 // Exceptions are the C++ library's affair: it keeps them on the heap.
 struct WithoutExceptions : Everything {
   explicit WithoutExceptions(Scheduler& s) : Everything(s) { throws = false; }

@@ -26,29 +26,31 @@ std::pair<std::string, std::string> setting(const std::string& text) {
 
 std::vector<std::string> verdict_names() {
   std::vector<std::string> names = {"clean", "found"};
-  for (unsigned i = 0; i <= static_cast<unsigned>(FindingKind::kLockOrder); ++i) {
-    names.emplace_back(finding_name(static_cast<FindingKind>(i)));
-  }
+  for (const FindingKind kind : finding_kinds()) names.emplace_back(finding_name(kind));
   return names;
 }
 
 }  // namespace
 
 void DetectorFlags::add_to(CLI::App& verb) {
-  verb.add_option("--detect", on, "also look for: data-race")
+  verb.add_option("--detect", on, "also look for this, see `interleaf list detectors`: data-race")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb.add_option("--no-detect", off, "do not look for: lock-order, sleep-in-atomic, data-race")
+  verb.add_option("--no-detect", off, "do not look for this: lock-order, sleep-in-atomic, ...")
       ->delimiter(',')
       ->allow_extra_args(false);
 }
 
-void DetectorFlags::apply(Detectors& detectors) const {
+void DetectorFlags::check() const {
   for (const std::string& name : on) {
     if (std::find(off.begin(), off.end(), name) == off.end()) continue;
     throw UserError("detector " + name + " is asked for by --detect and refused by --no-detect", "",
                     "give one of them");
   }
+}
+
+void DetectorFlags::apply(Detectors& detectors) const {
+  check();
   switch_detectors(detectors, on, true);
   switch_detectors(detectors, off, false);
 }
@@ -79,7 +81,9 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   overrides.with = with;
   overrides.without = without;
   for (const std::string& text : settings) overrides.settings.push_back(setting(text));
-  detectors.apply(overrides.detectors);
+  detectors.check();
+  overrides.detect = detectors.on;
+  overrides.no_detect = detectors.off;
   return interleaf::configure(load_scenario(scenario), std::move(overrides));
 }
 
@@ -129,7 +133,8 @@ void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& l
     return;
   }
   first = parse_seed(text.substr(0, dots));
-  last = parse_seed(text.substr(dots + 2));
+  const std::string end = text.substr(dots + 2);
+  last = end.empty() ? kSeedsOpen : parse_seed(end);
   if (last < first) throw UserError("--seeds " + text + " ends before it begins", "", "A..B");
 }
 
@@ -138,7 +143,13 @@ double parse_time(const std::string& text) {
   const char unit = text.back();
   const double scale = unit == 'h' ? 3600 : unit == 'm' ? 60 : 1;
   const bool has_unit = unit == 'h' || unit == 'm' || unit == 's';
-  return scale * static_cast<double>(parse_seed(has_unit ? text.substr(0, text.size() - 1) : text));
+  std::uint64_t count = 0;
+  const char* end = text.data() + text.size() - (has_unit ? 1 : 0);
+  const auto [stop, error] = std::from_chars(text.data(), end, count);
+  if (error != std::errc() || stop != end) {
+    throw UserError("\"" + text + "\" is no time", "", "such as 90s, 10m or 2h");
+  }
+  return scale * static_cast<double>(count);
 }
 
 Json run_json(const RunResult& result) {
@@ -160,6 +171,12 @@ Json run_json(const RunResult& result) {
 }
 
 void print_json(const Json& json) { fmt::print("{}\n", json.dump(2)); }
+
+std::string grouped(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  return text;
+}
 
 std::string shell_quoted(const std::string& text) {
   constexpr std::string_view kPlain =

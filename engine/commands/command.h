@@ -31,7 +31,9 @@ struct DetectorFlags {
   std::vector<std::string> off;
 
   void add_to(CLI::App& verb);
-  // Errors: UserError for an unknown name, or one that is on and off.
+  // Errors: UserError for a name that is on and off.
+  void check() const;
+  // The same, and for an unknown name.
   void apply(Detectors& detectors) const;
   std::string text() const;
 };
@@ -63,7 +65,9 @@ struct VerdictFlags {
   int exit_code(const std::string& verdict) const;
 };
 
-// A seed in decimal or hexadecimal; "A..B" is both ends, "A" alone is one seed.
+// A seed in decimal or hexadecimal; "A..B" is both ends, "A" alone is one seed, "A.." has the end
+// kSeedsOpen.
+inline constexpr std::uint64_t kSeedsOpen = ~std::uint64_t{0};
 std::uint64_t parse_seed(const std::string& text);
 void parse_seeds(const std::string& text, std::uint64_t& first, std::uint64_t& last);
 
@@ -77,6 +81,8 @@ void print_json(const Json& json);
 
 // "interleaf replay FILE", quoted for a shell; printed last on stderr after a finding.
 void print_replay_command(const std::string& recording);
+// A number with commas: 1,284.
+std::string grouped(std::uint64_t number);
 // The text for a shell: in single quotes if it needs them.
 std::string shell_quoted(const std::string& text);
 
@@ -95,6 +101,7 @@ Verb add_list(CLI::App& program);
 Verb add_run(CLI::App& program);
 Verb add_fuzz(CLI::App& program);
 Verb add_explore(CLI::App& program);
+Verb add_minimize(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_table(CLI::App& program);
 

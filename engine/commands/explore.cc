@@ -3,13 +3,17 @@
 #include "engine/explore.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
-#include <cmath>
+#include <algorithm>
 #include <filesystem>
+#include <thread>
 
 #include "engine/commands/command.h"
+#include "engine/commands/explore_text.h"
+#include "engine/commands/interrupt.h"
 #include "engine/expectation.h"
-#include "engine/report.h"
+#include "engine/user_error.h"
 
 namespace interleaf {
 namespace {
@@ -20,140 +24,116 @@ struct Flags {
   ExploreOptions options;
   std::string output;
   std::string time;
+  std::string memory;
+  std::string resume_every;
+  unsigned jobs = 0;
+  bool estimate = false;
   bool no_snapshots = false;
   bool force = false;
 };
 
-// 1,284
-std::string grouped(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
-  return text;
+// Bytes of "800M", "4G", "65536".
+std::uint64_t parse_bytes(const std::string& text) {
+  const char unit = text.empty() ? '0' : text.back();
+  const unsigned shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
+  const std::string digits = shift == 0 ? text : text.substr(0, text.size() - 1);
+  const bool number = !digits.empty() && digits.size() < 10 &&
+                      digits.find_first_not_of("0123456789") == std::string::npos;
+  if (!number || std::stoull(digits) == 0) {
+    throw UserError("--memory " + text + " is no size", "", "for example 800M or 4G");
+  }
+  return std::stoull(digits) << shift;
 }
 
-std::string preemptions_text(std::uint64_t count) {
-  return fmt::format("{} preemption{}", count, count == 1 ? "" : "s");
+void show_progress(const BoundedProgress& now) {
+  fmt::print(stderr, "\rlevel {}{}, {} runs, {} prefixes, {:.0f} runs/s ", now.level,
+             now.level_done > 0 ? fmt::format(" at {:.0f} %", 100 * now.level_done) : "", now.runs,
+             now.prefixes, static_cast<double>(now.runs) / std::max(now.seconds, 1e-9));
+  std::fflush(stderr);
 }
 
-// What the search says, and no more: for which program it holds, and whether all of it was seen.
-std::string scope_statement(const Configuration& configuration, const ExploreOptions& options,
-                            const ExploreReport& report) {
+void complete_options(Flags& flags, const Configuration& configuration) {
+  ExploreOptions& options = flags.options;
+  options.seconds_max = parse_time(flags.time);
+  if (!flags.memory.empty()) options.memory_max = parse_bytes(flags.memory);
+  if (!flags.resume_every.empty()) options.resume_seconds = parse_time(flags.resume_every);
+  const unsigned jobs = flags.jobs != 0 ? flags.jobs : std::thread::hardware_concurrency();
+  options.jobs = std::clamp(jobs, 1u, 64u);
+  options.snapshots = !flags.no_snapshots;
+  for (const std::string& known : known_signatures(configuration)) options.ignore.push_back(known);
+}
+
+int exit_code(const Flags& flags, const ExploreReport& report) {
+  const bool clean = report.findings.empty();
+  const int code =
+      flags.verdict.exit_code(clean ? "clean" : verdict_of(report.findings.front().run.result));
+  if (!report.search.hidden_dependence.empty()) return kExitToolFailed;
+  if (clean && (!report.search.complete || !report.window_reached)) return kExitCannotJudge;
+  return code;
+}
+
+// Times and how to go on: to stderr, since they differ from run to run.
+void print_notes(const Flags& flags, const ExploreReport& report) {
   const BoundedResult& search = report.search;
-  const std::string scope =
-      fmt::format("{} orders, {} tasks, {}, hpage_pages={}", grouped(search.classes),
-                  configuration.scenario.tasks.size(), configuration.kernel_text(),
-                  configuration.geometry.hpage_pages);
-  if (!report.findings.empty()) {
-    const std::uint64_t fewest = report.findings.front().run.result.preemptions;
-    const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
-    return fmt::format("found with {}{}: {}", preemptions_text(fewest),
-                       proven ? ", and nothing with fewer" : "", scope);
+  const std::uint64_t runs = search.runs + search.pruned;
+  double seconds = 0;
+  for (const BoundedLevel& level : search.levels) seconds += level.seconds;
+  fmt::print(stderr, "{} runs in {:.1f} s, {:.0f} runs/s, {} job{}\n", grouped(runs), seconds,
+             static_cast<double>(runs) / std::max(seconds, 1e-9), flags.options.jobs,
+             flags.options.jobs == 1 ? "" : "s");
+  if (search.out_of_budget && !flags.options.resume.empty()) {
+    fmt::print(stderr, "the same command goes on from {}\n", flags.options.resume);
   }
-  if (search.complete && search.exhausted)
-    return "no finding in any order: " + scope + ": complete";
-  if (search.complete) {
-    return fmt::format("no finding with at most {}: {}: complete",
-                       preemptions_text(options.preemptions_max), scope);
-  }
-  const std::string why = search.out_of_budget ? fmt::format(", out of {}", search.budget) : "";
-  return fmt::format("stopped after {:.0f} s at level {}{}: not complete; no finding in {}",
-                     report.seconds, search.levels.size() - 1, why, scope);
 }
 
-Json json_of(const ExploreReport& report, const ExploreOptions& options,
-             const std::vector<std::string>& paths) {
-  const BoundedResult& search = report.search;
-  Json json = report.findings.empty() ? Json{{"verdict", "clean"}, {"signature", ""}}
-                                      : run_json(report.findings.front().run.result);
-  json["runs"] = search.runs + search.pruned;
-  json["runs_per_second"] =
-      std::round(static_cast<double>(search.runs + search.pruned) / std::max(report.seconds, 1e-9));
-  json["orders"] = search.classes;
-  json["levels"] = Json::array();
-  for (const BoundedLevel& level : search.levels) {
-    json["levels"].push_back(
-        {{"orders", level.classes}, {"runs", level.runs}, {"pruned", level.pruned}});
+int print_estimate(const Flags& flags, const Configuration& configuration,
+                   const ExploreEstimate& estimate) {
+  if (flags.verdict.json) {
+    print_json(estimate_json(flags.options, estimate));
+  } else {
+    fmt::print("{} on {}\n{}", configuration.scenario.name, configuration.kernel_text(),
+               estimate_text(flags.options, estimate));
   }
-  json["findings"] = Json::array();
-  for (std::size_t i = 0; i < report.findings.size(); ++i) {
-    Json object = run_json(report.findings[i].run.result);
-    object.erase("findings");
-    object["count"] = report.findings[i].count;
-    object["recording"] = i < paths.size() ? paths[i] : "";
-    json["findings"].push_back(object);
-  }
-  json["known"] = report.ignored;
-  json["window_reached"] = report.window_reached;
-  json["window_missed"] = report.window_missed;
-  json["hidden_dependence"] = search.hidden_dependence;
-  json["complete"] = search.complete;
-  json["complete_up_to"] = search.complete_up_to;
-  json["bound"] = options.preemptions_max;
-  return json;
-}
-
-void print_report(const Configuration& configuration, const ExploreOptions& options,
-                  const ExploreReport& report) {
-  for (const ExploreFinding& finding : report.findings) {
-    fmt::print("\n{} on {} ({})\n\n{}\n{}", configuration.scenario.name,
-               configuration.kernel_text(), configuration.persona->name,
-               cpu_table(configuration, finding.run, {}), consequence(finding.run));
-  }
-  fmt::print("\n");
-  for (std::size_t i = 0; i < report.search.levels.size(); ++i) {
-    const BoundedLevel& level = report.search.levels[i];
-    const std::uint64_t runs = level.runs + level.pruned;
-    fmt::print("{}: {} orders more, {} runs, {:.1f} s, {:.0f} runs/s\n", preemptions_text(i),
-               grouped(level.classes), grouped(runs), level.seconds,
-               static_cast<double>(runs) / std::max(level.seconds, 1e-9));
-  }
-  for (const ExploreFinding& finding : report.findings) {
-    fmt::print("{}: {} runs\n{}", verdict_of(finding.run.result), finding.count,
-               wrapped_signature(signature_of(finding.run.result)));
-  }
-  for (const auto& [signature, count] : report.ignored) {
-    fmt::print("known, does not count: {} runs\n{}", count, wrapped_signature(signature));
-  }
-  fmt::print("{}\n", scope_statement(configuration, options, report));
-  if (!report.window_reached) {
-    std::string missed;
-    for (const std::string& window : report.window_missed) missed += " " + window;
-    fmt::print(
-        "cannot judge: the window was not reached;{}\n",
-        missed.empty() ? " its parts were reached in different runs" : " never reached:" + missed);
-  }
-  if (!report.search.hidden_dependence.empty()) fmt::print("{}\n", report.search.hidden_dependence);
+  return kExitClean;
 }
 
 int explore_main(Flags flags) {
   const auto configuration = flags.scenario.configure();
+  complete_options(flags, *configuration);
   ExploreOptions& options = flags.options;
-  options.seconds_max = parse_time(flags.time);
-  options.snapshots = !flags.no_snapshots;
-  for (const std::string& known : known_signatures(*configuration)) options.ignore.push_back(known);
+  if (flags.estimate) {
+    return print_estimate(flags, *configuration, estimate(configuration, options.preemptions_max));
+  }
   if (!flags.output.empty()) std::filesystem::create_directories(flags.output);
 
-  const ExploreReport report = explore(configuration, options);
-  const bool clean = report.findings.empty();
-  int code =
-      flags.verdict.exit_code(clean ? "clean" : verdict_of(report.findings.front().run.result));
-  if (clean && (!report.search.complete || !report.window_reached)) code = kExitCannotJudge;
-  if (!report.search.hidden_dependence.empty()) code = kExitToolFailed;
+  const bool terminal = isatty(STDERR_FILENO) != 0;
+  if (terminal) options.progress = show_progress;
+  ExploreReport report;
+  {
+    const Interrupt interrupt;
+    options.interrupted = interrupt.flag();
+    report = explore(configuration, options);
+  }
+  if (terminal) fmt::print(stderr, "\r\033[K");
+  const int code = exit_code(flags, report);
 
+  // Whatever goes wrong with the files, what was found is printed first.
   std::vector<std::string> paths;
   for (const ExploreFinding& finding : report.findings) {
     if (!flags.output.empty()) paths.push_back(recording_path(flags.output, finding.recording));
   }
   if (flags.verdict.json) {
-    print_json(json_of(report, options, paths));
+    print_json(explore_json(options, report, paths));
   } else {
-    print_report(*configuration, options, report);
+    fmt::print("{}", explore_text(*configuration, options, report));
   }
+  std::fflush(stdout);
+  print_notes(flags, report);
   for (std::size_t i = 0; i < paths.size(); ++i) {
     save(paths[i], report.findings[i].recording,
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
-  if (paths.empty() && !clean) {
+  if (paths.empty() && !report.findings.empty()) {
     fmt::print(stderr, "interleaf explore {} --preemptions {}\n", flags.scenario.text(),
                report.findings.front().run.result.preemptions);
   }
@@ -169,7 +149,15 @@ Verb add_explore(CLI::App& program) {
   flags->scenario.add_to(*verb);
   flags->verdict.add_to(*verb);
   verb->add_option("--preemptions", flags->options.preemptions_max, "at most so many; 1");
+  verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel; all cores");
   verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
+  verb->add_option("--runs", flags->options.runs_max, "stop after so many runs");
+  verb->add_option("--memory", flags->memory, "stop when the search takes so much (800M, 4G); 2G");
+  verb->add_option("--resume", flags->options.resume,
+                   "keep the state of the search in this file, and go on from it if it exists");
+  verb->add_option("--resume-every", flags->resume_every, "how often it is written; 30s");
+  verb->add_flag("--estimate", flags->estimate,
+                 "only say how many interleavings there are, by random walks");
   verb->add_flag("--keep-going", flags->options.keep_going, "do not stop at the first finding");
   verb->add_flag("--no-snapshots", flags->no_snapshots, "run every prefix again");
   verb->add_flag("--verify-cache", flags->options.verify_cache,

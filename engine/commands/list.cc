@@ -6,8 +6,9 @@
 #include "engine/kernel/config.h"
 #include "engine/kernel/patch.h"
 #include "engine/nearest.h"
+#include "engine/strategies.h"
 #include "engine/user_error.h"
-#include "scheduler/strategy.h"
+#include "scheduler/detect/detectors.h"
 
 namespace interleaf {
 namespace {
@@ -70,13 +71,34 @@ std::vector<Entry> personas() {
 
 std::vector<Entry> strategy_names() {
   std::vector<Entry> entries;
-  for (const StrategyInfo& info : strategies()) {
-    entries.push_back({{"name", std::string(info.name)}, {"summary", std::string(info.summary)}});
-  }
-  for (const auto& [name, summary] : trial_strategies()) {
-    entries.push_back({{"name", std::string(name)}, {"summary", std::string(summary)}});
+  for (const NamedStrategy& info : named_strategies()) {
+    entries.push_back({{"name", std::string(info.name)},
+                       {"parameters", std::string(info.parameters)},
+                       {"summary", std::string(info.summary)},
+                       {"source", std::string(info.source)},
+                       {"deviations", std::string(info.deviations)}});
   }
   return entries;
+}
+
+std::vector<Entry> detectors() {
+  std::vector<Entry> entries;
+  for (const DetectorInfo& info : detector_table()) {
+    entries.push_back({{"name", std::string(info.name)},
+                       {"default", Detectors().*info.on ? "on" : "off"},
+                       {"summary", std::string(info.summary)}});
+  }
+  return entries;
+}
+
+// A paragraph each: their papers and what is different from them do not fit columns.
+void print_strategies() {
+  for (const NamedStrategy& info : named_strategies()) {
+    fmt::print("{:<14}{}\n", info.name, info.summary);
+    if (!info.parameters.empty()) fmt::print("{:14}{}{}\n", "", info.name, info.parameters);
+    if (!info.source.empty()) fmt::print("{:14}{}\n", "", info.source);
+    if (!info.deviations.empty()) fmt::print("{:14}here: {}\n", "", info.deviations);
+  }
 }
 
 void print_entries(const std::vector<Entry>& entries) {
@@ -106,13 +128,17 @@ void print_entries(const std::vector<Entry>& entries) {
 int list(const Flags& flags) {
   const std::vector<std::pair<std::string, std::vector<Entry> (*)()>> kinds = {
       {"scenarios", scenarios}, {"kernels", kernels},           {"patches", patches},
-      {"personas", personas},   {"strategies", strategy_names},
+      {"personas", personas},   {"strategies", strategy_names}, {"detectors", detectors},
   };
   for (const auto& [name, entries_of] : kinds) {
     if (name != flags.kind) continue;
     const std::vector<Entry> entries = entries_of();
     if (!flags.json) {
-      print_entries(entries);
+      if (name == "strategies") {
+        print_strategies();
+      } else {
+        print_entries(entries);
+      }
       return kExitClean;
     }
     Json json = Json::array();
@@ -135,7 +161,8 @@ int list(const Flags& flags) {
 Verb add_list(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("list", "what can be named: scenarios, kernels, ...");
-  verb->add_option("KIND", flags->kind, "scenarios, kernels, patches, personas or strategies");
+  verb->add_option("KIND", flags->kind,
+                   "scenarios, kernels, patches, personas, strategies or detectors");
   verb->add_flag("--json", flags->json, "one JSON object on stdout");
   return {verb, [flags] { return list(*flags); }};
 }

@@ -28,7 +28,7 @@ Trace cut(Trace trace, std::uint64_t until) {
 
 int replay_main(const Flags& flags) {
   const Recording recording = load(flags.recording);
-  Detectors detectors = detectors_named(recording.detectors);
+  Detectors detectors = detectors_of(recording);
   flags.detectors.apply(detectors);
   const ReplayResult result = replay(recording, flags.loose, detectors);
   const std::string verdict = verdict_of(result.run.result);
@@ -40,6 +40,7 @@ int replay_main(const Flags& flags) {
     json["recorded_verdict"] = recording.verdict;
     json["exact"] = result.exact;
     json["same_verdict"] = result.same_verdict;
+    json["minimality"] = minimality_text(recording);
     json["divergence"] = result.divergence;
     json["missed"] = result.missed;
     print_json(json);
@@ -49,9 +50,12 @@ int replay_main(const Flags& flags) {
     fmt::print("{}\n", trace_text(cut(result.run.trace, flags.until)));
   }
   if (flags.until == 0) {
-    fmt::print("{} on {} ({})\n\n{}\n{}", recording.scenario_name,
+    TableOptions options;
+    options.full = !recording.minimality;
+    fmt::print("{} on {} ({})\n\n{}\n{}{}", recording.scenario_name,
                result.configuration->kernel_text(), recording.persona,
-               cpu_table(*result.configuration, result.run, {}), consequence(result.run));
+               cpu_table(*result.configuration, result.run, options), consequence(result.run),
+               minimality_line(recording));
   }
   if (result.exact) {
     fmt::print("\nexact: {} steps, digest {}\n", result.run.result.steps,

@@ -13,6 +13,7 @@ struct Flags {
   std::string recording;
   unsigned width = 80;
   bool steps = false;
+  bool full = false;
   bool text = false;
   bool json = false;
 };
@@ -27,14 +28,16 @@ int table(const Flags& flags) {
   TableOptions options;
   options.width = flags.width;
   options.steps = flags.steps;
+  options.full = flags.full || !recording.minimality;
   const std::string text = cpu_table(*result.configuration, result.run, options);
   if (flags.json) {
     Json json = run_json(result.run.result);
     json["exact"] = result.exact;
+    json["minimality"] = minimality_text(recording);
     json["table"] = text;
     print_json(json);
   } else {
-    fmt::print("{}\n{}", text, consequence(result.run));
+    fmt::print("{}\n{}{}", text, consequence(result.run), minimality_line(recording));
   }
   return result.exact || result.same_verdict ? kExitClean : kExitCannotJudge;
 }
@@ -48,6 +51,7 @@ Verb add_table(CLI::App& program) {
       ->required();
   verb->add_option("--width", flags->width, "columns, 40 to 100")->check(CLI::Range(40, 100));
   verb->add_flag("--steps", flags->steps, "step numbers in the margin");
+  verb->add_flag("--full", flags->full, "of a minimised recording, too, the whole table");
   verb->add_flag("--text", flags->text, "the recording itself as text that survives a mail");
   verb->add_flag("--json", flags->json, "one JSON object on stdout");
   return {verb, [flags] { return table(*flags); }};

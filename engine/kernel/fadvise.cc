@@ -20,6 +20,7 @@ namespace kernel
  * sleep: takes invalidate_lock shared. */
 static void force_page_cache_readahead(address_space *mapping, file *f, pgoff_t index, pgoff_t nr)
 {
+	touch_ra_state(&f->f_ra);
 	const pgoff_t window = std::max(f->f_ra.ra_pages, 1u);
 
 	for (; nr != 0; nr -= std::min(nr, window), index += window) {
@@ -72,6 +73,7 @@ int vfs_fadvise(file *f, loff_t offset, loff_t len, int advice)
 	const bool to_the_end = len == 0 || offset > LLONG_MAX_POS - len;
 	const loff_t last_byte = to_the_end ? LLONG_MAX_POS : offset + len - 1;
 
+	touch_ra_state(&f->f_ra);
 	switch (advice) {
 	case POSIX_FADV_NORMAL:
 		f->f_ra.ra_pages = this_machine().geo.ra_pages;

@@ -31,18 +31,16 @@ bool folio_test_pmd_mappable(const folio *f)
 /* folio_contains() for assertions. */
 bool peek_contains(const folio *f, pgoff_t index)
 {
-	return index - f->index.peek() < folio_nr_pages(f);
+	return index - f->index.look() < folio_nr_pages(f);
 }
 
 /*
  * A lookup met a folio whose references are frozen. Looking again is of no use before its owner
- * has gone on, unless the slot holds something else by now.
+ * has gone on, or the slot holds something else.
  */
-void let_owner_go_on(const xa_state &xas, const void *entry)
+void let_owner_go_on()
 {
-	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
-
-	if (scheduler != nullptr && xa_peek(xas.xa, xas.xa_index).entry == entry)
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
 		scheduler->relax();
 }
 
@@ -69,7 +67,7 @@ void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark)
 
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on(*xas, entry);
+			let_owner_go_on();
 			xas_reset(xas);
 			continue;
 		}
@@ -154,8 +152,8 @@ void folio_wait_locked(folio *f, std::source_location where)
 void folio_end_read(folio *f, bool success)
 {
 	FRAME(folio_end_read);
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
-	VM_BUG_ON_FOLIO(success && f->flags.peek(PG_uptodate), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
+	VM_BUG_ON_FOLIO(success && f->flags.look(PG_uptodate), f);
 	if (success)
 		folio_set_uptodate(f);
 	if (f->lock.held_by_me())
@@ -186,7 +184,7 @@ void *filemap_get_entry(address_space *mapping, pgoff_t index)
 			break;
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on(xas, entry);
+			let_owner_go_on();
 			continue;
 		}
 		if (xas_reload(&xas) == entry)
@@ -397,7 +395,7 @@ void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max, 
 			break;
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on(xas, entry);
+			let_owner_go_on();
 			xas_reset(&xas);
 			continue;
 		}
@@ -535,7 +533,7 @@ void filemap_unaccount_folio(address_space *mapping, folio *f)
 	const long nr = folio_nr_pages(f);
 
 	FRAME(filemap_unaccount_folio);
-	VM_BUG_ON_FOLIO(f->_mapcount.peek() != 0, f);
+	VM_BUG_ON_FOLIO(f->_mapcount.look() != 0, f);
 	vm_stat_add(this_machine().stat.nr_file_pages, -nr);
 	if (folio_test_pmd_mappable(f)) {
 		vm_stat_add(this_machine().stat.nr_file_thps, -nr);
@@ -577,7 +575,7 @@ void page_cache_delete_batch(address_space *mapping, folio_batch *fbatch)
 		auto *f = static_cast<folio *>(entry);
 		/* Inserted meanwhile, between folios of ours. */
 		if (f != fbatch->folios[i]) {
-			VM_BUG_ON_FOLIO(f->index.peek() > fbatch->folios[i]->index.peek(), f);
+			VM_BUG_ON_FOLIO(f->index.look() > fbatch->folios[i]->index.look(), f);
 			continue;
 		}
 		VM_WARN_ON_ONCE(!f->lock.held_by_me());

@@ -43,6 +43,7 @@ file *do_sync_mmap_readahead(vm_fault *vmf)
 	if ((vmf->vma->vm_flags & VM_HUGEPAGE) != 0) {
 		file *fpin = maybe_unlock_mmap_for_io(vmf, nullptr);
 		ractl.index &= ~pgoff_t{ hpage_pages() - 1 };
+		touch_ra_state(ra);
 		ra->start = ractl.index;
 		/* Two of them: there is something to read ahead. */
 		ra->size = 2 * hpage_pages();
@@ -50,9 +51,11 @@ file *do_sync_mmap_readahead(vm_fault *vmf)
 		page_cache_ra_order(&ractl, ra);
 		return fpin;
 	}
+	touch_ra_state(ra);
 	if (ra->ra_pages == 0)
 		return nullptr;
 	file *fpin = maybe_unlock_mmap_for_io(vmf, nullptr);
+	touch_ra_state(ra);
 	ra->start = vmf->pgoff - std::min<pgoff_t>(vmf->pgoff, ra->ra_pages / 2);
 	ra->size = ra->ra_pages;
 	ra->async_size = ra->ra_pages / 4;
@@ -65,9 +68,11 @@ file *do_sync_mmap_readahead(vm_fault *vmf)
 file *do_async_mmap_readahead(vm_fault *vmf, folio *fo)
 {
 	file *f = vmf->vma->vm_file;
+	touch_ra_state(&f->f_ra);
 	if (f->f_ra.ra_pages == 0 || !folio_test_readahead(fo))
 		return nullptr;
 	file *fpin = maybe_unlock_mmap_for_io(vmf, nullptr);
+	touch_ra_state(&f->f_ra);
 	page_cache_async_readahead(f->f_mapping, &f->f_ra, f, fo, f->f_ra.ra_pages);
 	return fpin;
 }
@@ -317,7 +322,7 @@ unsigned filemap_fault(vm_fault *vmf)
 			folio_put(fo);
 			continue;
 		}
-		VM_BUG_ON_FOLIO(index - fo->index.peek() >= folio_nr_pages(fo), fo);
+		VM_BUG_ON_FOLIO(index - fo->index.look() >= folio_nr_pages(fo), fo);
 
 		if (!folio_test_uptodate(fo)) {
 			/* It was uptodate and is not any more: look again, with the lock. */

@@ -145,8 +145,10 @@ int filemap_read_folio(file *f, int (*filler)(file *, folio *), folio *fo)
 	folio_wait_locked(fo);
 	if (folio_test_uptodate(fo))
 		return 0;
-	if (f != nullptr)
+	if (f != nullptr) {
+		touch_ra_state(&f->f_ra);
 		f->f_ra.ra_pages /= 4;
+	}
 	return -EIO;
 }
 
@@ -160,6 +162,7 @@ long filemap_read(file *f, loff_t pos, void *to, std::size_t len, long already_r
 	address_space *mapping = f->f_mapping;
 	inode *node = mapping->host;
 	auto *out = static_cast<unsigned char *>(to);
+	touch_ra_state(&f->f_ra);
 	loff_t last_pos = f->f_ra.prev_pos;
 	loff_t isize = 0;
 	folio_batch fbatch;
@@ -219,6 +222,7 @@ long filemap_read(file *f, loff_t pos, void *to, std::size_t len, long already_r
 		folio_batch_init(&fbatch);
 	} while (len != 0 && pos < isize && error == 0);
 
+	touch_ra_state(&f->f_ra);
 	f->f_ra.prev_pos = last_pos;
 	return already_read != 0 ? already_read : error;
 }

@@ -64,13 +64,13 @@ void for_each_page(const folio *f, std::size_t offset, std::size_t len, interlea
  */
 void free_page_checks(const folio *f)
 {
-	VM_BUG_ON_FOLIO(f->lock.peek_locked(), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_writeback), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_lru), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_active), f);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_private), f);
-	VM_BUG_ON_FOLIO(f->_mapcount.peek() != 0, f);
-	VM_BUG_ON_FOLIO(f->mapping.peek() != nullptr && !folio_test_anon(f), f);
+	VM_BUG_ON_FOLIO(f->lock.look_locked(), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_writeback), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_lru), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_active), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_private), f);
+	VM_BUG_ON_FOLIO(f->_mapcount.look() != 0, f);
+	VM_BUG_ON_FOLIO(f->mapping.look() != nullptr && !folio_test_anon(f), f);
 }
 
 /*
@@ -83,11 +83,13 @@ void free_folio_memory(folio *f)
 	unsigned char *contents = f->contents;
 	interleaf::ObjectNumber *content_numbers = f->content_numbers;
 
-	arena().free(contents);
-	arena().free(content_numbers);
+	interleaf::Scheduler *scheduler = interleaf::Scheduler::instance();
+	scheduler->free(contents);
+	scheduler->free(content_numbers);
 	auto *begin = reinterpret_cast<unsigned char *>(f);
 	const auto kept =
 		static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->lock) - begin);
+	scheduler->freed(begin + kept, sizeof(folio) - kept);
 	std::memset(begin + kept, interleaf::kPoisonByte, sizeof(folio) - kept);
 	f->number = number;
 	f->contents = contents;

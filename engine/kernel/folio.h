@@ -53,6 +53,7 @@ struct folio {
 	unsigned number = 0; /* 1, 2, ...: its name in reports */
 	unsigned char *contents = nullptr; /* folio_size() bytes */
 	interleaf::ObjectNumber *content_numbers = nullptr; /* one per page */
+	mutable interleaf::ObjectNumber life; /* read with the order, which ends with the folio */
 	folio *lru_prev = nullptr; /* swap.cc */
 	folio *lru_next = nullptr;
 	folio *list_next = nullptr; /* private lists of whoever isolated it */
@@ -60,12 +61,15 @@ struct folio {
 	explicit folio(unsigned nr_order);
 };
 
-/* The order never changes, so reading it is no point; in a freed folio it is poisoned. */
+/* The order never changes, so reading it is no point, but part of the step under way: in a freed
+ * folio it is poisoned. */
 void folio_use_after_free(const folio *f);
 inline unsigned folio_order(const folio *f)
 {
 	if (f->order >= interleaf::kPoisoned) [[unlikely]]
 		folio_use_after_free(f);
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->also(interleaf::Op::kRead, f->life, f);
 	return f->order;
 }
 inline unsigned folio_nr_pages(const folio *f)

@@ -42,7 +42,10 @@ super_block::super_block() : alloc_lock(alloc_lock_class) {}
 
 inode *find_inode(std::string_view name)
 {
-	for (inode *node : this_machine().sb->inodes) {
+	super_block *sb = this_machine().sb;
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->also(interleaf::Op::kRead, sb->inodes_number, sb);
+	for (inode *node : sb->inodes) {
 		if (node->name == name)
 			return node;
 	}
@@ -52,6 +55,8 @@ inode *find_inode(std::string_view name)
 inode *create_inode(std::string_view name)
 {
 	machine &m = this_machine();
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->also(interleaf::Op::kWrite, m.sb->inodes_number, m.sb);
 	auto *node =
 		new inode(m.sb, std::string(name), static_cast<unsigned>(m.sb->inodes.size()) + 1);
 	if (m.fs->large_folios)
@@ -161,7 +166,7 @@ void filemap_nr_thps_dec(address_space *mapping, std::source_location where)
 	if (mapping_large_folio_support(mapping))
 		return;
 	mapping->nr_thps.dec(where);
-	BUG_ON(mapping->nr_thps.peek() < 0); /* of ours: Linux would not notice */
+	BUG_ON(mapping->nr_thps.look() < 0); /* of ours: Linux would not notice */
 }
 
 /* 0 or -ETXTBSY. A successful get is fully ordered, which do_dentry_open relies on. */

@@ -134,7 +134,15 @@ struct file_ra_state {
 	unsigned async_size = 0;
 	unsigned ra_pages = 0;
 	loff_t prev_pos = -1;
+	mutable interleaf::ObjectNumber
+		number; /* of all of it; khugepaged uses it as well as the task */
 };
+/* The step under way uses or changes it: there is no lock, and no point of its own. */
+inline void touch_ra_state(const file_ra_state *ra)
+{
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->also(interleaf::Op::kReadModifyWrite, ra->number, ra);
+}
 
 inline constexpr interleaf::LockClass f_lock_class{ "f_lock" };
 
@@ -163,6 +171,7 @@ struct bdi_writeback {
 
 struct super_block {
 	std::vector<inode *> inodes;
+	interleaf::ObjectNumber inodes_number; /* of the list: looked up and changed within steps */
 	struct block_device *s_bdev = nullptr;
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	interleaf::Spinlock alloc_lock;

@@ -400,7 +400,7 @@ namespace
  */
 bool freed_meanwhile(const folio *f)
 {
-	return f->_refcount.peek() == 0;
+	return f->_refcount.look() == 0;
 }
 
 /* Do cache, page tables and private data account for all references? */
@@ -656,7 +656,7 @@ scan_result collapse_pte_mapped_thp(mm_struct *mm, std::uint64_t address, bool i
 	const std::uint64_t haddr = address / pmd_size() * pmd_size();
 	vm_area_struct *vma = vma_lookup(mm, haddr);
 
-	BUG_ON(!mm->mmap_lock.peek_locked());
+	BUG_ON(!mm->mmap_lock.look_locked());
 	if (vma == nullptr || vma->vm_file == nullptr || haddr + pmd_size() > vma->vm_end)
 		return SCAN_VMA_CHECK;
 	/* Before the folio lock, which it may spare. */

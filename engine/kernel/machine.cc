@@ -51,8 +51,10 @@ machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &con
 	m->fs = config.fs;
 	m->patches = config.patches;
 	m->watcher = config.watcher != nullptr ? config.watcher : new null_observer;
-	m->faults_left = config.faults_max;
-	m->faults = config.faults;
+	m->any_faults.left = config.faults_max;
+	m->alloc_faults.left = config.faults.alloc;
+	m->copy_faults.left = config.faults.copy;
+	m->bio_faults.left = config.faults.bio;
 	/* What follows asks this_machine() for its geometry. */
 	scheduler.set_root(m);
 	lru_init(*m);
@@ -96,27 +98,40 @@ unsigned hpage_order()
 }
 
 /* The budget that a failure of this kind counts against first. */
-static unsigned *fault_budget_of(machine &m, std::string_view kind)
+static faults_left &fault_budget_of(machine &m, std::string_view kind)
 {
 	if (kind == "bio")
-		return &m.faults.bio;
+		return m.bio_faults;
 	if (kind.starts_with("copy") || kind == "fault_in_readable")
-		return &m.faults.copy;
-	return &m.faults.alloc;
+		return m.copy_faults;
+	return m.alloc_faults;
+}
+
+/* A budget with something left, or null. Looked at in the step under way, as is all below. */
+static faults_left *open_budget(interleaf::Scheduler &scheduler, const char *kind)
+{
+	machine &m = this_machine();
+	for (faults_left *budget : { &fault_budget_of(m, kind), &m.any_faults }) {
+		scheduler.also(interleaf::Op::kRead, budget->number, budget);
+		if (budget->left != 0)
+			return budget;
+	}
+	return nullptr;
 }
 
 bool should_fail(const char *kind)
 {
-	machine &m = this_machine();
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
 	if (scheduler == nullptr)
 		return false;
-	unsigned *left = fault_budget_of(m, kind);
-	if (*left == 0)
-		left = &m.faults_left;
-	if (*left == 0 || scheduler->choose(kind, 2) == 0)
+	if (open_budget(*scheduler, kind) == nullptr || scheduler->choose(kind, 2) == 0)
 		return false;
-	--*left;
+	/* The choice was a point: somebody else may have been faster. */
+	faults_left *budget = open_budget(*scheduler, kind);
+	if (budget == nullptr)
+		return false;
+	scheduler->also(interleaf::Op::kReadModifyWrite, budget->number, budget);
+	--budget->left;
 	return true;
 }
 

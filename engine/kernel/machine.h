@@ -31,6 +31,12 @@ struct fault_budget {
 	unsigned bio = 0; /* I/O errors */
 };
 
+/* What is left of a budget. Tasks that draw on one depend on each other, once it is drawn on. */
+struct faults_left {
+	unsigned left = 0;
+	interleaf::ObjectNumber number;
+};
+
 /* Node and VM statistics that ported code keeps; for invariants at the end of a run. */
 struct vm_statistics {
 	interleaf::Atomic<long> nr_file_pages;
@@ -60,8 +66,10 @@ struct machine {
 	mm_struct *khugepaged_scanning = nullptr; /* khugepaged_mm_lock; it looks at this one */
 	interleaf::WaitQueue khugepaged_wait{ "khugepaged_wait" };
 	unsigned folio_numbers = 0; /* folios created so far, for reports */
-	unsigned faults_left = 0; /* of any kind */
-	fault_budget faults; /* of these kinds besides */
+	faults_left any_faults; /* of any kind */
+	faults_left alloc_faults; /* of these kinds besides */
+	faults_left copy_faults;
+	faults_left bio_faults;
 
 	machine();
 };

@@ -70,7 +70,7 @@ unsigned __do_fault(vm_fault *vmf)
 	}
 	const unsigned ret = filemap_fault(vmf);
 	if ((ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)) == 0)
-		VM_BUG_ON_FOLIO(!vmf->page_folio->lock.peek_locked(), vmf->page_folio);
+		VM_BUG_ON_FOLIO(!vmf->page_folio->lock.look_locked(), vmf->page_folio);
 	return ret;
 }
 
@@ -187,7 +187,7 @@ unsigned do_page_mkwrite(vm_fault *vmf)
 	FRAME(do_page_mkwrite);
 	const unsigned ret = filemap_page_mkwrite(vmf);
 	if ((ret & VM_FAULT_LOCKED) != 0)
-		VM_BUG_ON_FOLIO(!vmf->page_folio->lock.peek_locked(), vmf->page_folio);
+		VM_BUG_ON_FOLIO(!vmf->page_folio->lock.look_locked(), vmf->page_folio);
 	return ret;
 }
 
@@ -489,12 +489,12 @@ bool translate(mm_struct *mm, std::uint64_t address, bool write, translation *wa
 bool file_position(const translation &walk, std::uint64_t offset, std::size_t *len, inode **node,
 		   loff_t *pos)
 {
-	const address_space *mapping = walk.f->mapping.peek();
+	const address_space *mapping = walk.f->mapping.look();
 	if (folio_test_anon(walk.f) || mapping == nullptr)
 		return false;
 	*node = mapping->host;
-	*pos = static_cast<loff_t>((walk.f->index.peek() + walk.page) * page_size() + offset);
-	const loff_t size = mapping->host->i_size.peek();
+	*pos = static_cast<loff_t>((walk.f->index.look() + walk.page) * page_size() + offset);
+	const loff_t size = mapping->host->i_size.look();
 	if (*pos >= size)
 		return false;
 	*len = std::min(*len, static_cast<std::size_t>(size - *pos));

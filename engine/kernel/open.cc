@@ -26,7 +26,7 @@ int notify_change_size(inode *node, loff_t size)
 {
 	FRAME(notify_change);
 
-	if (size < node->i_size.peek())
+	if (size < node->i_size.look())
 		this_machine().watcher->logical_discard(*node, size, -1);
 	return node->i_op->setattr_size(node, size);
 }

@@ -36,7 +36,7 @@ void __folio_mark_dirty(folio *f, address_space *mapping, bool warn)
 	FRAME(__folio_mark_dirty);
 	mapping->i_pages.xa_lock.lock();
 	if (f->mapping.load() != nullptr) {
-		VM_WARN_ON_ONCE(warn && !f->flags.peek(PG_uptodate));
+		VM_WARN_ON_ONCE(warn && !f->flags.look(PG_uptodate));
 		vm_stat_add(this_machine().stat.nr_file_dirty, folio_nr_pages(f));
 		xa_state xas(&mapping->i_pages, f->index.load());
 		xas_load(&xas);
@@ -69,7 +69,7 @@ bool folio_prepare_writeback(writeback_walk *walk, folio *f)
 			return false;
 		folio_wait_writeback(f);
 	}
-	BUG_ON(f->flags.peek(PG_writeback));
+	BUG_ON(f->flags.look(PG_writeback));
 	return folio_clear_dirty_for_io(f);
 }
 
@@ -119,7 +119,7 @@ bool filemap_dirty_folio(address_space *mapping, folio *f)
 	FRAME(filemap_dirty_folio);
 	if (folio_test_set_dirty_flag(f))
 		return false;
-	__folio_mark_dirty(f, mapping, !f->flags.peek(PG_private));
+	__folio_mark_dirty(f, mapping, !f->flags.look(PG_private));
 	mark_inode_dirty_pages(mapping->host);
 	return true;
 }
@@ -150,7 +150,7 @@ void folio_cancel_dirty(folio *f)
 bool folio_clear_dirty_for_io(folio *f)
 {
 	FRAME(folio_clear_dirty_for_io);
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	if (f->mapping.load() == nullptr)
 		return folio_test_clear_dirty_flag(f);
 	if (folio_mkclean(f) != 0)
@@ -165,7 +165,7 @@ bool folio_clear_dirty_for_io(folio *f)
 void folio_start_writeback(folio *f)
 {
 	FRAME(__folio_start_writeback);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_writeback), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_writeback), f);
 	address_space *mapping = f->mapping.load();
 	if (mapping != nullptr) {
 		mapping->i_pages.xa_lock.lock();
@@ -187,7 +187,7 @@ void folio_start_writeback(folio *f)
 void folio_end_writeback(folio *f)
 {
 	FRAME(folio_end_writeback);
-	VM_BUG_ON_FOLIO(!f->flags.peek(PG_writeback), f);
+	VM_BUG_ON_FOLIO(!f->flags.look(PG_writeback), f);
 	if (folio_test_reclaim(f))
 		folio_clear_reclaim(f);
 

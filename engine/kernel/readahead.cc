@@ -102,6 +102,7 @@ void read_pages(readahead_control *rac)
 			const unsigned nr = folio_nr_pages(f);
 
 			folio_get(f);
+			touch_ra_state(ra);
 			ra->size -= nr;
 			if (ra->async_size >= nr) {
 				ra->async_size -= nr;
@@ -139,12 +140,14 @@ void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra,
 			 unsigned long nr_to_read)
 {
 	FRAME(force_page_cache_ra);
+	touch_ra_state(ra);
 	do_page_cache_ra(ractl, std::min<unsigned long>(nr_to_read, std::max(1u, ra->ra_pages)), 0);
 }
 
 void page_cache_ra_order(readahead_control *ractl, file_ra_state *ra)
 {
 	FRAME(page_cache_ra_order);
+	touch_ra_state(ra);
 	ractl->index = ra->start;
 	do_page_cache_ra(ractl, ra->size, ra->async_size);
 }
@@ -163,7 +166,7 @@ folio *readahead_folio(readahead_control *ractl)
 		return nullptr;
 	}
 	auto *f = static_cast<folio *>(xa_load(&ractl->mapping->i_pages, ractl->index));
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	ractl->batch_count = folio_nr_pages(f);
 	folio_put(f);
 	return f;
@@ -225,6 +228,7 @@ void page_cache_sync_readahead(address_space *mapping, file_ra_state *ra, file *
 	readahead_control ractl{ f, mapping, index, 0, 0 };
 
 	FRAME(page_cache_sync_ra);
+	touch_ra_state(ra);
 	/* Without readahead the page is read in the same way, alone. */
 	if (ra->ra_pages == 0) {
 		force_page_cache_ra(&ractl, ra, 1);
@@ -256,6 +260,7 @@ void page_cache_sync_readahead(address_space *mapping, file_ra_state *ra, file *
 	}
 	if (miss == ~pgoff_t{ 0 })
 		contig_count *= 2;
+	touch_ra_state(ra);
 	ra->start = index;
 	ra->size = static_cast<unsigned>(std::min(contig_count + req_count, max_pages));
 	ra->async_size = 1;
@@ -270,6 +275,7 @@ void page_cache_async_readahead(address_space *mapping, file_ra_state *ra, file 
 	readahead_control ractl{ f, mapping, index, 0, 0 };
 
 	FRAME(page_cache_async_ra);
+	touch_ra_state(ra);
 	if (ra->ra_pages == 0)
 		return;
 	/* Linux has one bit for PG_readahead and PG_reclaim. */
@@ -277,6 +283,7 @@ void page_cache_async_readahead(address_space *mapping, file_ra_state *ra, file 
 		return;
 	folio_clear_readahead(fo);
 
+	touch_ra_state(ra);
 	const unsigned long max_pages = ra->ra_pages;
 	const pgoff_t window_end = ra->start + ra->size - ra->async_size;
 	const pgoff_t expected = window_end & ~pgoff_t{ folio_nr_pages(fo) - 1 };
@@ -294,6 +301,7 @@ void page_cache_async_readahead(address_space *mapping, file_ra_state *ra, file 
 	rcu_read_unlock();
 	if (start == 0 || start - index > max_pages)
 		return;
+	touch_ra_state(ra);
 	ra->start = start;
 	ra->size = static_cast<unsigned>(start - index + req_count);
 	ra->size = get_next_ra_size(ra, max_pages);

@@ -156,7 +156,7 @@ template <typename One, typename Enough>
 void rmap_walk_file(folio *f, One one, Enough enough)
 {
 	FRAME(rmap_walk_file);
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	address_space *mapping = f->mapping.load();
 	if (mapping == nullptr)
 		return;
@@ -253,7 +253,7 @@ int folio_mkclean(folio *f)
 {
 	FRAME(folio_mkclean);
 	int cleaned = 0;
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	if (!folio_mapped(f))
 		return 0;
 	rmap_walk_file(
@@ -276,7 +276,7 @@ void folio_add_file_rmap(folio *f, unsigned count)
 void folio_remove_rmap(folio *f, unsigned count)
 {
 	f->_mapcount.add(-static_cast<int>(count));
-	VM_BUG_ON_FOLIO(f->_mapcount.peek() < 0, f);
+	VM_BUG_ON_FOLIO(f->_mapcount.look() < 0, f);
 	if (folio_test_anon(f))
 		return;
 	vm_stat_add(this_machine().stat.nr_file_mapped, -static_cast<long>(count));

@@ -228,7 +228,7 @@ bool simple_release_folio(folio *f, gfp_t)
 void ext4_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 {
 	FRAME(ext4_invalidate_folio);
-	BUG_ON(!f->lock.peek_locked());
+	BUG_ON(!f->lock.look_locked());
 	if (offset == 0 && len == folio_size(f) && folio_test_private(f))
 		folio_detach_private(f);
 }
@@ -251,8 +251,8 @@ void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 bool ext4_dirty_folio(address_space *mapping, folio *f)
 {
 	FRAME(ext4_dirty_folio);
-	VM_WARN_ON_ONCE(!f->lock.peek_locked() && !f->flags.peek(PG_dirty));
-	VM_WARN_ON_ONCE(!f->flags.peek(PG_private));
+	VM_WARN_ON_ONCE(!f->lock.look_locked() && !f->flags.look(PG_dirty));
+	VM_WARN_ON_ONCE(!f->flags.look(PG_private));
 	return filemap_dirty_folio(mapping, f);
 }
 

@@ -209,7 +209,7 @@ void __lru_cache_activate_folio(folio *f)
 void folio_add_lru(folio *f)
 {
 	FRAME(folio_add_lru);
-	VM_BUG_ON_FOLIO(f->flags.peek(PG_lru), f);
+	VM_BUG_ON_FOLIO(f->flags.look(PG_lru), f);
 	__folio_batch_add_and_move(LRU_ADD, f, false);
 }
 
@@ -243,7 +243,7 @@ void lru_add_drain_all()
 bool folio_isolate_lru(folio *f)
 {
 	FRAME(folio_isolate_lru);
-	VM_BUG_ON_FOLIO(f->_refcount.peek() == 0, f);
+	VM_BUG_ON_FOLIO(f->_refcount.look() == 0, f);
 	if (!folio_test_clear_lru(f))
 		return false;
 	folio_get(f);

@@ -22,7 +22,7 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 		return -EINVAL;
 	const int error = f->f_op->fsync(f, start, end, datasync);
 	/* The watcher takes it for a promise about the whole file. */
-	if (error == 0 && start == 0 && end >= f->f_inode->i_size.peek() - 1)
+	if (error == 0 && start == 0 && end >= f->f_inode->i_size.look() - 1)
 		this_machine().watcher->sync_promised(*f->f_inode);
 	return error;
 }

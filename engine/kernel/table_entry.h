@@ -66,6 +66,8 @@ public:
 		interleaf::Scheduler *s = interleaf::Scheduler::current();
 		if (s == nullptr)
 			return;
+		/* In the step of the access: whoever waits for it depends on that step. */
+		s->also(interleaf::Op::kRead, number_, this);
 		walkers_ &= ~interleaf::task_bit(s->current_id());
 		if (walkers_ == 0)
 			s->open(gate_);

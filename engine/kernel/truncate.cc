@@ -126,7 +126,7 @@ bool invalidate_complete_folio2(address_space *mapping, folio *f)
 		mapping->host->i_lock.unlock();
 		return false;
 	}
-	BUG_ON(f->flags.peek(PG_private));
+	BUG_ON(f->flags.look(PG_private));
 	__filemap_remove_folio(f, nullptr);
 	mapping->i_pages.xa_lock.unlock();
 	mapping->host->i_lock.unlock();
@@ -346,7 +346,7 @@ void pagecache_isize_extended(inode *node, loff_t from, loff_t to)
 	FRAME(pagecache_isize_extended);
 	const loff_t block = this_machine().geo.block_size;
 	const loff_t page = page_size();
-	VM_WARN_ON_ONCE(to > node->i_size.peek());
+	VM_WARN_ON_ONCE(to > node->i_size.look());
 	if (from >= to || block >= page)
 		return;
 	if ((from + block - 1) / block * block >= to || from % page == 0)
@@ -453,7 +453,7 @@ int invalidate_inode_pages2_range(address_space *mapping, pgoff_t start, pgoff_t
 			folio_wait_writeback(f);
 			if (folio_mapped(f))
 				unmap_mapping_folio(f);
-			BUG_ON(f->_mapcount.peek() != 0);
+			BUG_ON(f->_mapcount.look() != 0);
 
 			int error = folio_launder(mapping, f);
 			if (error == 0 && !invalidate_complete_folio2(mapping, f))

@@ -22,8 +22,8 @@ namespace
 bool __remove_mapping(address_space *mapping, folio *f)
 {
 	FRAME(__remove_mapping);
-	BUG_ON(!f->lock.peek_locked());
-	BUG_ON(mapping != f->mapping.peek());
+	BUG_ON(!f->lock.look_locked());
+	BUG_ON(mapping != f->mapping.look());
 
 	mapping->host->i_lock.lock();
 	mapping->i_pages.xa_lock.lock();

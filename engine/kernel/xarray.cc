@@ -336,12 +336,12 @@ void free_unused(const xarray *xa, xa_node *node)
 		if (xa_is_node(xa_entry_locked(node, i)))
 			free_unused(xa, xa_to_node(xa_entry_locked(node, i)));
 	}
-	arena().free(node);
+	interleaf::Scheduler::instance()->free(node);
 }
 
 void radix_tree_node_rcu_free(interleaf::RcuHead *head)
 {
-	arena().free(reinterpret_cast<xa_node *>(head));
+	interleaf::Scheduler::instance()->free(reinterpret_cast<xa_node *>(head));
 }
 
 /*

@@ -206,7 +206,7 @@ void unmap_mapping_range(address_space *mapping, loff_t start, loff_t len, bool 
 void unmap_mapping_folio(folio *f)
 {
 	FRAME(unmap_mapping_folio);
-	VM_BUG_ON_FOLIO(!f->lock.peek_locked(), f);
+	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	address_space *mapping = f->mapping.load();
 	const pgoff_t first = f->index.load();
 	const zap_details details{ .single_folio = f, .even_cows = false };

@@ -126,15 +126,20 @@ void DataRace::grace_period(TaskId task, std::uint32_t number) {
 }
 
 void DataRace::lock_taken(TaskId task, std::uint32_t number, bool shared) {
+  const HeapScope heap;
   acquire(task, number, kReleased);
   if (!shared) acquire(task, number, kSide);
   // An unlock and a later lock order stores as a barrier does, for whoever looks on.
   join(clock(task, kPublished), clock(task, kUnlock));
 }
 
-void DataRace::ordered(TaskId task) { read_modify_write(task, last_object_[task], Order::kFull); }
+void DataRace::ordered(TaskId task) {
+  const HeapScope heap;
+  read_modify_write(task, last_object_[task], Order::kFull);
+}
 
 void DataRace::wakes(TaskId task, std::uint32_t number) {
+  const HeapScope heap;
   release(task, number, kSide);
   tick(task);
 }
@@ -160,7 +165,8 @@ void DataRace::synchronise(TaskId task, const Access& access) {
     case Op::kRelease:
     case Op::kReleaseShared:
     case Op::kDowngrade:
-    case Op::kRcuUnlock: {
+    case Op::kRcuUnlock:
+    case Op::kEnd: {
       const bool side = access.op == Op::kReleaseShared;
       release(task, number, side ? kSide : kReleased);
       Clock* const now = clock(task, kNow);
@@ -177,6 +183,7 @@ void DataRace::synchronise(TaskId task, const Access& access) {
       release(task, number, kReleased);
       tick(task);
       return;
+    case Op::kBegin:
     case Op::kGranted:
       acquire(task, number, kReleased);
       return;
@@ -195,8 +202,7 @@ void DataRace::synchronise(TaskId task, const Access& access) {
     case Op::kTryAcquireShared:
     case Op::kChoice:
     case Op::kRelax:
-    case Op::kBegin:
-    case Op::kEnd:
+    case Op::kFree:
       return;
   }
 }

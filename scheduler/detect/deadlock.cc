@@ -63,6 +63,7 @@ Deadlock describe_deadlock(const Scheduler& scheduler) {
   Deadlock deadlock;
   std::vector<std::string> names;
   const std::vector<TaskId> cycle = find_cycle(scheduler);
+  deadlock.cycle = !cycle.empty();
   auto add = [&](TaskId id, bool hangs) {
     if (deadlock.first == kNoTask) deadlock.first = id;
     deadlock.lines.push_back(describe(scheduler, id));
@@ -99,7 +100,15 @@ std::vector<std::string> describe_lock_order(const Scheduler& scheduler, const L
       line += (d == 0 ? " " : " < ") + std::string(edge.stack[edge.depth - 1 - d]->name);
     }
     lines.push_back(line);
-    object += (i == 0 ? "" : "+") + std::string(order.name(from));
+  }
+  // From the class with the first name on, whichever was asked for last.
+  unsigned first = 0;
+  for (unsigned i = 1; i < path.length; ++i) {
+    if (std::string_view(order.name(path.classes[i])) < order.name(path.classes[first])) first = i;
+  }
+  for (unsigned i = 0; i < path.length; ++i) {
+    const std::uint8_t lock_class = path.classes[(first + i) % path.length];
+    object += (i == 0 ? "" : "+") + std::string(order.name(lock_class));
   }
   return lines;
 }

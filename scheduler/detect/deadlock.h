@@ -12,6 +12,7 @@ namespace interleaf {
 class Scheduler;
 
 struct Deadlock {
+  bool cycle = false;              // of tasks that wait for each other's locks
   TaskId first = kNoTask;          // of the cycle if there is one, else of those that hang
   std::string object;              // a stable name of what is waited for
   std::string summary;             // "cycle: a -> b -> a"

@@ -19,6 +19,7 @@ struct Detectors {
 struct DetectorInfo {
   std::string_view name;
   bool Detectors::*on;
+  std::string_view summary;
 };
 std::span<const DetectorInfo> detector_table();
 

@@ -1,465 +1,283 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "scheduler/search/bounded.h"
 
-#include <bit>
+#include <algorithm>
 #include <chrono>
-#include <unordered_map>
-#include <unordered_set>
+#include <cmath>
+#include <memory>
 #include <utility>
 
 #include "scheduler/check.h"
+#include "scheduler/search/bounded_worker.h"
+#include "scheduler/search/checkpoint.h"
+#include "scheduler/search/crew.h"
+#include "scheduler/search/normal_form.h"
 
 namespace interleaf {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A set of hashes: open addressing, doubled when half full.
-class PrefixSet {
- public:
-  // True if it is new. Requires: key is not {}.
-  bool insert(const Hash128& key) {
-    if (2 * (count_ + 1) > keys_.size()) grow();
-    Hash128& place = place_of(key);
-    if (place == key) return false;
-    place = key;
-    ++count_;
-    return true;
+// Frontiers of fewer choices are not worth more than one part.
+constexpr std::uint64_t kSmallFrontier = 1024;
+constexpr double kProgressSeconds = 0.5;
+// A checkpoint may take this part of the time at most.
+constexpr double kCheckpointShare = 0.05;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+std::uint64_t bytes_of(const std::vector<Branch>& branches) {
+  std::uint64_t bytes = 0;
+  for (const Branch& branch : branches) bytes += branch.bytes();
+  return bytes;
+}
+
+// From the level at hand: if the rest of it branches like what was done, and further levels grow
+// like this one did.
+BoundedEstimate estimate_of(const BoundedResult& result, double level_done, unsigned levels_max) {
+  BoundedEstimate estimate;
+  estimate.level_done = level_done;
+  const std::size_t level = result.levels.size() - 1;
+  if (level == 0 || level_done < 0.01) return estimate;
+  estimate.known = true;
+  const auto seen = static_cast<double>(result.levels[level].classes);
+  const auto before = static_cast<double>(result.levels[level - 1].classes);
+  const double whole = seen / level_done;
+  const double growth = std::max(1.0, whole / std::max(1.0, before));
+  double rest = whole;
+  double factor = 1;
+  for (std::size_t more = level; more < levels_max && more < level + 8; ++more) {
+    factor *= growth;
+    rest += whole * factor;
   }
-  std::uint64_t size() const { return count_; }
-
- private:
-  Hash128& place_of(const Hash128& key) {
-    const std::size_t mask = keys_.size() - 1;
-    std::size_t at = key.low & mask;
-    while (keys_[at] != Hash128{} && keys_[at] != key) at = (at + 1) & mask;
-    return keys_[at];
-  }
-  void grow() {
-    std::vector<Hash128> old(keys_.empty() ? 1024 : 2 * keys_.size());
-    old.swap(keys_);
-    for (const Hash128& key : old) {
-      if (key != Hash128{}) place_of(key) = key;
-    }
-  }
-
-  std::vector<Hash128> keys_;  // {} is a free place
-  std::uint64_t count_ = 0;
-};
-
-struct HashOfHash {
-  std::size_t operator()(const Hash128& hash) const { return hash.low; }
-};
-
-// A choice of the run at hand, as its byte in the schedule.
-struct Choice {
-  std::uint8_t taken = 0;
-  TaskMask todo = 0;   // tasks or values that this level has yet to try here
-  TaskMask later = 0;  // tasks that would be one preemption too many
-};
-
-// Preemptions left over from a level, along one run.
-struct Seeds {
-  struct At {
-    std::uint32_t choice;
-    TaskMask tasks;
-  };
-  Schedule schedule;
-  std::vector<At> at;
-};
-
-// Follows the path, then goes on without preemption and appends to the path what it chose and what
-// else there was to choose.
-class Walk final : public Strategy {
- public:
-  explicit Walk(const BoundedOptions& options) : options_(options) {}
-
-  // ---- for the search ----
-
-  enum class Pause : std::uint8_t { kNone, kSeen, kSnapshot };
-  struct Mark {
-    OrderHash order;
-    std::size_t choices = 0;
-    std::uint64_t step = 0;
-  };
-
-  std::vector<Choice> path;
-  bool keeps_later = false;  // there is a next level
-  std::string hidden;        // a hidden dependence; empty: none was seen
-
-  Pause pause() const { return pause_; }
-  const OrderHash& order() const { return order_; }
-  std::uint64_t prefixes() const { return seen_.size(); }
-  void save(const Scheduler& s, Mark& mark) const { mark = {order_, s.choices(), s.step()}; }
-  // The World was restored to `mark`, or is still there.
-  void go_on_from(const Mark& mark) {
-    order_ = mark.order;
-    saved_step_ = mark.step;
-    saved_choice_ = mark.choices;
-    pause_ = Pause::kNone;
-  }
-
-  // ---- for the scheduler ----
-
-  void begin(std::uint64_t) override {
-    order_.clear();
-    saved_step_ = 0;
-    saved_choice_ = kNever;
-    pause_ = Pause::kNone;
-  }
-
-  TaskId pick(const Scheduler& s, TaskMask runnable) override {
-    const HeapScope heap;
-    const std::size_t at = s.choices();
-    if (at == path.size()) {
-      if (seen(s, runnable)) return kPause;
-      path.push_back(fresh(s, runnable));
-    }
-    const Choice& choice = path[at];
-    CHECK(choice.taken < kDataChoice);
-    if (options_.snapshots && choice.todo != 0 && at != saved_choice_ &&
-        s.step() >= saved_step_ + options_.snapshot_steps) {
-      pause_ = Pause::kSnapshot;
-      return kPause;
-    }
-    order_.event(choice.taken, s.task(choice.taken).next);
-    return choice.taken;
-  }
-
-  unsigned pick_value(const Scheduler& s, const char*, unsigned count) override {
-    const HeapScope heap;
-    if (s.choices() == path.size()) {
-      // 64 values fit the mask; nobody has more.
-      CHECK(count <= 64);
-      const TaskMask all = count == 64 ? ~TaskMask{0} : (TaskMask{1} << count) - 1;
-      path.push_back({kDataChoice, all & ~TaskMask{1}, 0});
-    }
-    const unsigned value = path[s.choices()].taken & ~unsigned{kDataChoice};
-    order_.value(s.current_id(), value);
-    return value;
-  }
-
-  bool sees_forced() const override { return true; }
-  void forced(const Scheduler& s, TaskId only) override {
-    const HeapScope heap;
-    if (options_.verify_cache && s.choices() == path.size()) {
-      verify(s, task_bit(only), announced_by_all(s, task_bit(only)));
-    }
-    order_.event(only, s.task(only).next);
-  }
-
- private:
-  static constexpr std::size_t kNever = ~std::size_t{0};
-
-  struct Announced {
-    std::uint64_t hash = 0;
-    std::vector<std::string> tasks;
-  };
-
-  Choice fresh(const Scheduler& s, TaskMask runnable) const {
-    Choice choice;
-    const TaskId ran = s.current_id();
-    if (ran != kNoTask && (runnable & task_bit(ran)) != 0) {
-      choice.taken = ran;
-      if (keeps_later) choice.later = runnable & ~task_bit(ran);
-    } else {
-      choice.taken = static_cast<TaskId>(std::countr_zero(runnable));
-      choice.todo = runnable & ~task_bit(choice.taken);
-    }
-    return choice;
-  }
-
-  // True if the prefix was seen before; then the run is to be left.
-  bool seen(const Scheduler& s, TaskMask runnable) {
-    const TaskId ran = s.current_id();
-    const bool goes_on = ran != kNoTask && (runnable & task_bit(ran)) != 0;
-    const std::uint64_t announced = announced_by_all(s, runnable);
-    if (options_.verify_cache) verify(s, runnable, announced);
-    // Prefixes that differ visibly are different prefixes, whatever the reason.
-    Hash128 key = order_.total();
-    key.mix({goes_on ? ran + 1u : 0u, announced});
-    if (seen_.insert(key)) return false;
-    pause_ = Pause::kSeen;
-    return true;
-  }
-
-  // The same events in another order must leave every task at the same access.
-  void verify(const Scheduler& s, TaskMask runnable, std::uint64_t announced) {
-    // But whether a task that polls may look again does depend on the order of what commutes.
-    Hash128 key = order_.total();
-    key.mix({polling(s, runnable), 0});
-    const auto [known, is_new] = announced_.try_emplace(key);
-    if (is_new) {
-      known->second = {announced, describe(s, runnable)};
-      return;
-    }
-    if (known->second.hash == announced || !hidden.empty()) return;
-    hidden = "hidden dependence: the same events in two orders lead to different accesses;";
-    const std::vector<std::string> now = describe(s, runnable);
-    for (std::size_t i = 0; i < now.size(); ++i) {
-      if (now[i] == known->second.tasks[i]) continue;
-      hidden += std::string("\n  ") + s.task(static_cast<TaskId>(i)).name + ": " + now[i] +
-                "\n    and: " + known->second.tasks[i];
-    }
-  }
-
-  static TaskMask polling(const Scheduler& s, TaskMask runnable) {
-    TaskMask tasks = 0;
-    for (TaskId id = 0; id < s.task_count(); ++id) {
-      if (s.task(id).next.op == Op::kRelax) tasks |= runnable & task_bit(id);
-    }
-    return tasks;
-  }
-
-  // What all tasks are about to do, in terms that do not depend on the order of what commutes.
-  std::uint64_t announced_by_all(const Scheduler& s, TaskMask runnable) const {
-    Hash128 hash{runnable, 0};
-    for (TaskId id = 0; id < s.task_count(); ++id) {
-      const Task& task = s.task(id);
-      hash.mix(order_.object(task.finished ? 0 : task.next.object));
-      const Function* function = task.function();
-      hash.mix({static_cast<std::uint64_t>(task.next.op) | std::uint64_t{task.finished} << 8 |
-                    std::uint64_t{task.next.where.line()} << 16,
-                (function == nullptr ? 0 : function->hash) | std::uint64_t{task.own_steps} << 32});
-    }
-    return hash.low;
-  }
-
-  // A line per task: what it is about to do, and to an object with which past.
-  std::vector<std::string> describe(const Scheduler& s, TaskMask runnable) const {
-    std::vector<std::string> lines;
-    for (TaskId id = 0; id < s.task_count(); ++id) {
-      const Task& task = s.task(id);
-      const Access& next = task.next;
-      std::string& line = lines.emplace_back(task.finished ? "ended" : "");
-      if (task.finished) continue;
-      if ((runnable & task_bit(id)) == 0) line = "blocked at ";
-      line += std::string(op_name(next.op)) + " at " + next.where.file_name() + ":" +
-              std::to_string(next.where.line());
-      if (task.function() != nullptr) line += std::string(" in ") + task.function()->name;
-      line += ", access " + std::to_string(task.own_steps + 1) + " of the task, object with past " +
-              std::to_string(order_.object(next.object).low % 10'000);
-    }
-    return lines;
-  }
-
-  const BoundedOptions& options_;
-  OrderHash order_;
-  PrefixSet seen_;
-  std::unordered_map<Hash128, Announced, HashOfHash> announced_;  // if verify_cache
-  Pause pause_ = Pause::kNone;
-  std::uint64_t saved_step_ = 0;
-  std::size_t saved_choice_ = kNever;
-};
+  const double done = static_cast<double>(result.classes) - seen;
+  // Early choices find what later ones then need not: the middle of the range is too high, not low.
+  estimate.orders_least = std::max(static_cast<double>(result.classes), done + rest / std::sqrt(3));
+  estimate.orders_most = std::max(estimate.orders_least, done + rest * std::sqrt(3));
+  return estimate;
+}
 
 class Search {
  public:
-  Search(World& world, const BoundedOptions& options)
-      : world_(world), options_(options), walk_(options) {}
+  Search(const WithWorld& with_world, const BoundedOptions& options)
+      : with_world_(with_world), options_(options), shared_(options), state_(options.sample_max) {}
 
-  BoundedResult explore() {
-    std::vector<Seeds> seeds;
-    for (unsigned level = 0;; ++level) {
-      walk_.keeps_later = level < options_.preemptions_max;
-      result_.levels.emplace_back();
-      level_start_ = Clock::now();
-      explore_level(level, seeds);
-      result_.levels.back().seconds = seconds_since(level_start_);
-      if (stopped_) break;
-      if (!cut_) result_.complete_up_to = static_cast<int>(level);
-      seeds = std::exchange(next_seeds_, {});
-      kept_ = 0;
-      if (seeds.empty() || level == options_.preemptions_max) {
-        result_.complete = !cut_;
-        result_.exhausted = walk_.keeps_later && !cut_;
-        break;
-      }
+  BoundedResult explore(World& world) {
+    workers_.resize(options_.jobs);
+    workers_[0] = std::make_unique<BoundedWorker>(world, shared_, [this] { tick(); });
+    restore();
+    {
+      Crew crew(options_.jobs, [this](unsigned index, const std::function<void()>& serve) {
+        with_world_(index, [&](World& own) {
+          workers_[index] = std::make_unique<BoundedWorker>(own, shared_, [] {});
+          serve();
+        });
+      });
+      go_through_levels(crew);
     }
-    result_.classes = orders_.size();
+    finish(world);
     return std::move(result_);
   }
 
  private:
-  struct Saved {
-    World::Snapshot world;
-    Walk::Mark walk;
-  };
-
-  static double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+  Identity identity() const {
+    Identity identity = options_.identity;
+    identity.emplace_back("preemptions", std::to_string(options_.preemptions_max));
+    identity.emplace_back("stop at first", options_.stop_at_first ? "yes" : "no");
+    identity.emplace_back("steps", std::to_string(options_.run.steps_max));
+    identity.emplace_back("sample", std::to_string(options_.sample_max));
+    return identity;
   }
 
-  void explore_level(unsigned level, std::vector<Seeds>& seeds) {
-    if (level == 0) {
-      walk_.path.clear();
-      saved_count_ = 0;
-      run();
-      explore_path();
-      return;
+  void restore() {
+    if (options_.checkpoint.empty() ||
+        !read_checkpoint(options_.checkpoint, identity(), state_, shared_.seen, shared_.orders)) {
+      state_.levels.emplace_back();
+      state_.given.emplace_back();  // the run of level 0
     }
-    for (Seeds& along : seeds) {
-      if (stopped_) return;
-      walk_.path.clear();
-      for (const std::uint8_t taken : along.schedule) walk_.path.push_back({taken});
-      for (const Seeds::At& at : along.at) walk_.path[at.choice].todo = at.tasks;
-      along = {};
-      saved_count_ = 0;
-      explore_path();
-    }
+    shared_.runs = state_.runs;
+    for (unsigned level = 0; level < state_.level; ++level) level_is_whole(level);
+    shared_.next_bytes = bytes_of(state_.next);
   }
 
-  // Tries what is left to do along the path, the deepest first.
-  void explore_path() {
-    std::vector<Choice>& path = walk_.path;
-    while (!stopped_) {
-      while (!path.empty() && path.back().todo == 0) path.pop_back();
-      if (path.empty()) return;
-      Choice& choice = path.back();
-      const auto next = static_cast<std::uint8_t>(std::countr_zero(choice.todo));
-      choice.todo &= choice.todo - 1;
-      choice.taken = static_cast<std::uint8_t>((choice.taken & kDataChoice) | next);
-      choice.later = 0;  // kept already, by the run that came here first
-      run();
+  void go_through_levels(Crew& crew) {
+    for (;; ++state_.level) {
+      keeps_later_ = state_.level < options_.preemptions_max;
+      begin_level();
+      const bool whole = explore_level(crew);
+      if (!whole) break;
+      level_is_whole(state_.level);
+      if (state_.next.empty() || !keeps_later_) {
+        result_.complete = cut_ == 0;
+        result_.exhausted = keeps_later_ && cut_ == 0;
+        break;
+      }
+      state_.frontier = std::exchange(state_.next, {});
+      state_.choices = 0;
+      for (const Branch& branch : state_.frontier) state_.choices += branch.at.size();
+      state_.pass = 0;
+      state_.levels.emplace_back();
     }
   }
 
-  // One run along the path and on to an end or a known prefix.
-  void run() {
-    const std::size_t known = walk_.path.size();
-    const std::size_t last = known == 0 ? 0 : known - 1;
-    while (saved_count_ > 0 && saved_[saved_count_ - 1].walk.choices > last) --saved_count_;
-    const RunResult* run = nullptr;
-    if (saved_count_ > 0) {
-      world_.restore(saved_[saved_count_ - 1].world);
-      walk_.go_on_from(saved_[saved_count_ - 1].walk);
-      run = &world_.resume(walk_);
-    } else {
-      run = &world_.run(walk_, options_.run);
-    }
-    while (run->end == RunEnd::kPaused && walk_.pause() == Walk::Pause::kSnapshot) {
-      save();
-      run = &world_.resume(walk_);
-    }
-    BoundedLevel& level = result_.levels.back();
-    if (run->end == RunEnd::kPaused) {
-      ++level.pruned;
-      ++result_.pruned;
-      if (!run->findings.empty()) complete_pruned(*run);
-    } else {
-      ++level.runs;
-      ++result_.runs;
-      if (run->steps >= options_.run.steps_max) cut_ = true;
-      if (orders_.insert(walk_.order().total()).second) ++level.classes;
-      if (options_.ended) options_.ended(*run, walk_.order().total());
-      if (options_.verify_cache) verify(*run);
-      note(*run);
-    }
-    if (!walk_.hidden.empty()) {
-      result_.hidden_dependence = walk_.hidden;
-      stopped_ = true;
-    }
-    keep_seeds(known);
-    look_at_budget();
+  void level_is_whole(unsigned level) {
+    cut_ += state_.levels[level].cut;
+    if (cut_ == 0) result_.complete_up_to = static_cast<int>(level);
   }
 
-  void save() {
-    if (saved_count_ == saved_.size()) saved_.emplace_back();
-    Saved& saved = saved_[saved_count_++];
-    world_.save(saved.world);
-    walk_.save(world_.scheduler(), saved.walk);
-    walk_.go_on_from(saved.walk);
+  void begin_level() {
+    shared_.frontier_bytes = bytes_of(state_.frontier);
+    shared_.next_bytes = bytes_of(state_.next);
+    shared_.branches.begin_level(std::move(state_.frontier));
+    state_.frontier.clear();
+    for (Branch& branch : state_.given) shared_.branches.give(std::move(branch));
+    state_.given.clear();
+    level_start_ = Clock::now();
   }
 
-  // Runs of the same order must come to the same end.
-  void verify(const RunResult& run) {
-    const std::string outcome = signature_of(run);
-    const auto [known, is_new] = outcomes_.emplace(walk_.order().total(), outcome);
-    if (is_new || known->second == outcome || !walk_.hidden.empty()) return;
-    const auto named = [](const std::string& text) { return text.empty() ? "clean" : text; };
-    walk_.hidden = "hidden dependence: runs of the same order end differently:\n  " +
-                   named(known->second) + "\n  " + named(outcome);
-  }
-
-  // A finding before the known prefix may be one that the first run to come there did not have.
-  void complete_pruned(const RunResult& pruned) {
-    const std::string signature = signature_of(pruned);
-    for (const BoundedFinding& finding : result_.findings) {
-      if (finding.signature == signature) return;
+  // False if the search ends here.
+  bool explore_level(Crew& crew) {
+    const bool in_parts = options_.stop_at_first && state_.choices > kSmallFrontier;
+    const unsigned passes = in_parts ? kLevelParts : 1;
+    for (; state_.pass < passes; ++state_.pass) {
+      const unsigned first = in_parts ? state_.pass : 0;
+      const unsigned last = in_parts ? state_.pass : kLevelParts - 1;
+      while (!explore_part(crew, first, last)) {
+        if (shared_.hidden || shared_.budget != nullptr) return false;
+        write();
+      }
+      if (options_.stop_at_first && !state_.tally.hits.empty()) return false;
     }
-    const auto replay = make_replay(pruned.schedule);
-    note(world_.run(*replay, options_.run));
+    return true;
   }
 
-  std::string signature_of(const RunResult& run) const {
-    if (options_.signature) return options_.signature(run);
-    return run.clean() ? std::string() : run.verdict()->signature();
+  // False if it was left for a checkpoint, or as the search ends.
+  bool explore_part(Crew& crew, unsigned first, unsigned last) {
+    shared_.stop = false;
+    shared_.branches.begin_parts(first, last);
+    crew.run([&](unsigned index) {
+      try {
+        workers_[index]->work(keeps_later_);
+      } catch (...) {
+        shared_.stop = true;  // the others would wait for what this one has
+        throw;
+      }
+    });
+    BoundedTally done(options_.sample_max);
+    for (const auto& worker : workers_) {
+      done.merge(worker->take_tally());
+      for (Branch& branch : worker->take_next()) state_.next.push_back(std::move(branch));
+    }
+    BoundedLevel& level = state_.levels.back();
+    level.classes += done.classes;
+    level.runs += done.runs;
+    level.pruned += done.pruned;
+    level.cut += done.cut;
+    level.seconds += seconds_since(level_start_);
+    level_start_ = Clock::now();
+    state_.tally.merge(done);
+    return !shared_.stop;
   }
 
-  void note(const RunResult& run) {
-    const std::string signature = signature_of(run);
-    if (signature.empty()) return;
-    if (options_.stop_at_first) stopped_ = true;
-    for (BoundedFinding& finding : result_.findings) {
-      if (finding.signature != signature) continue;
-      ++finding.count;
-      return;
-    }
-    result_.findings.push_back({signature, run.preemptions, run.schedule, 1});
+  // Called by worker 0 after every run and while it waits.
+  void tick() {
+    if (options_.interrupted != nullptr && *options_.interrupted) spend("interrupted");
+    const double now = seconds_since(start_);
+    if (options_.seconds_max > 0 && now >= options_.seconds_max) spend("time");
+    if (!options_.checkpoint.empty() && now >= next_checkpoint_) shared_.stop = true;
+    if (!options_.progress || now < next_progress_) return;
+    next_progress_ = now + kProgressSeconds;
+    options_.progress({state_.level, shared_.runs, shared_.seen.size(), level_done(), now});
   }
 
-  // Keeps what this level may not do from choice `known` on.
-  void keep_seeds(std::size_t known) {
-    if (!walk_.keeps_later) return;
-    std::vector<Choice>& path = walk_.path;
-    Seeds seeds;
-    for (std::size_t i = known; i < path.size(); ++i) {
-      if (path[i].later == 0) continue;
-      seeds.at.push_back({static_cast<std::uint32_t>(i), path[i].later});
-      path[i].later = 0;
-    }
-    if (seeds.at.empty()) return;
-    for (std::size_t i = 0; i <= seeds.at.back().choice; ++i) {
-      seeds.schedule.push_back(path[i].taken);
-    }
-    seeds.at.shrink_to_fit();
-    kept_ += seeds.at.size() + seeds.schedule.size() / 16;
-    next_seeds_.push_back(std::move(seeds));
+  void spend(const char* budget) {
+    shared_.budget = budget;
+    shared_.stop = true;
   }
 
-  void look_at_budget() {
-    const std::uint64_t runs = result_.runs + result_.pruned;
-    const char*& budget = result_.budget;
-    if (options_.runs_max != 0 && runs >= options_.runs_max) budget = "runs";
-    if (options_.prefixes_max != 0 && walk_.prefixes() + kept_ >= options_.prefixes_max) {
-      budget = "memory";
+  double level_done() const {
+    if (state_.choices == 0) return 0;
+    return 1 - static_cast<double>(shared_.branches.choices_left()) /
+                   static_cast<double>(state_.choices);
+  }
+
+  void write() {
+    if (options_.checkpoint.empty()) return;
+    const double begin = seconds_since(start_);
+    state_.runs = shared_.runs;
+    shared_.branches.lend(state_.given, state_.frontier);
+    write_checkpoint(options_.checkpoint, identity(), state_, shared_.seen, shared_.orders);
+    shared_.branches.take_back(state_.given, state_.frontier);
+    const double now = seconds_since(start_);
+    next_checkpoint_ =
+        now + std::max(options_.checkpoint_seconds, (now - begin) / kCheckpointShare);
+  }
+
+  void finish(World& world) {
+    result_.levels = state_.levels;
+    result_.runs = state_.tally.runs;
+    result_.pruned = state_.tally.pruned;
+    result_.cut = state_.tally.cut;
+    result_.classes = state_.tally.classes;
+    result_.known = state_.tally.known;
+    for (const auto& [order, schedule] : state_.tally.sample.schedules()) {
+      result_.sample.push_back(schedule);
     }
-    if (options_.seconds_max > 0 && seconds_since(start_) >= options_.seconds_max) budget = "time";
-    if (*budget != 0) {
+    result_.hidden_dependence = shared_.check.found();
+    if (const char* budget = shared_.budget; budget != nullptr && !result_.complete) {
       result_.out_of_budget = true;
-      stopped_ = true;
+      result_.budget = budget;
+      result_.estimate = estimate_of(result_, level_done(), options_.preemptions_max);
+      write();
+    } else if (!options_.checkpoint.empty()) {
+      remove_checkpoint(options_.checkpoint);  // there is nothing to go on with
     }
+    for (const auto& [signature, hit] : state_.tally.hits) report(world, signature, hit);
+    std::stable_sort(result_.findings.begin(), result_.findings.end(),
+                     [](const BoundedFinding& a, const BoundedFinding& b) {
+                       return a.preemptions < b.preemptions;
+                     });
   }
 
-  World& world_;
+  void report(World& world, const std::string& signature, const BoundedHit& hit) {
+    const auto accepted = [&](const RunResult& run) {
+      if (options_.signature) return options_.signature(run) == signature;
+      return !run.clean() && run.verdict()->signature() == signature;
+    };
+    BoundedFinding finding{signature, hit.preemptions, hit.order, {}, hit.count};
+    finding.schedule = normal_form(world, options_.run, hit.schedule, hit.preemptions, accepted);
+    result_.findings.push_back(std::move(finding));
+  }
+
+  const WithWorld& with_world_;
   const BoundedOptions& options_;
-  Walk walk_;
+  BoundedShared shared_;
+  BoundedState state_;
   BoundedResult result_;
-  std::vector<Saved> saved_;  // the first saved_count_, by depth
-  std::size_t saved_count_ = 0;
-  std::vector<Seeds> next_seeds_;
-  std::uint64_t kept_ = 0;
-  std::unordered_set<Hash128, HashOfHash> orders_;
-  std::unordered_map<Hash128, std::string, HashOfHash> outcomes_;  // if verify_cache
+  std::vector<std::unique_ptr<BoundedWorker>> workers_;
+  bool keeps_later_ = false;
+  std::uint64_t cut_ = 0;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point level_start_;
-  bool stopped_ = false;
-  bool cut_ = false;
+  double next_checkpoint_ = options_.checkpoint_seconds;
+  double next_progress_ = kProgressSeconds;
 };
 
 }  // namespace
 
-BoundedResult explore_bounded(World& world, const BoundedOptions& options) {
-  return Search(world, options).explore();
+BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions& options) {
+  CHECK(options.jobs >= 1 && options.jobs <= 64);
+  BoundedResult result;
+  with_world(0, [&](World& world) { result = Search(with_world, options).explore(world); });
+  return result;
+}
+
+BoundedResult explore_bounded(World& world, BoundedOptions options) {
+  options.jobs = 1;
+  return explore_bounded([&](unsigned, const std::function<void(World&)>& work) { work(world); },
+                         options);
 }
 
 }  // namespace interleaf

@@ -2,9 +2,12 @@
 #include "scheduler/search/minimize.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "scheduler/check.h"
+#include "scheduler/search/normalize.h"
 #include "scheduler/strategies/keep_running.h"
 
 namespace interleaf {
@@ -51,7 +54,7 @@ class Minimizer {
 
   // True if the run of these deviations has the finding; then it becomes the best so far.
   bool attempt(const std::vector<Deviation>& deviations) {
-    if (best.tried >= tries_max_) return false;
+    if (best.tried >= tries_max_ || !tried_.insert(key_of(deviations)).second) return false;
     ++best.tried;
     const auto strategy = make_listed(deviations);
     const RunResult& run = world_.run(*strategy, options_);
@@ -75,14 +78,43 @@ class Minimizer {
         end = begin;
       }
       if (best.tried >= tries_max_) return;
-      if (chunk == 1 && !reduced) return;
+      if (chunk == 1 && !reduced) {
+        best.one_minimal = true;
+        return;
+      }
       chunk = std::max<std::size_t>(1, chunk / 2);
+    }
+  }
+
+  // Data choices nearer to the ordinary outcome.
+  void lower_values() {
+    for (std::size_t i = 0; i < best.deviations.size(); ++i) {
+      if (!best.deviations[i].data) continue;
+      for (std::uint8_t value = 1; value < best.deviations[i].value; ++value) {
+        std::vector<Deviation> lower = best.deviations;
+        lower[i].value = value;
+        if (attempt(lower)) break;
+      }
     }
   }
 
   MinimizeResult best;
 
  private:
+  static std::string key_of(const std::vector<Deviation>& deviations) {
+    std::string key;
+    for (const Deviation& deviation : deviations) {
+      key += static_cast<char>(deviation.task);
+      key += static_cast<char>(deviation.data);
+      key += static_cast<char>(deviation.value);
+      for (unsigned shift = 0; shift < 32; shift += 8) {
+        key += static_cast<char>(deviation.own_steps >> shift);
+      }
+    }
+    return key;
+  }
+
+  std::set<std::string> tried_;  // passes over the list come back to the same ones
   World& world_;
   const RunOptions& options_;
   const std::function<bool(const RunResult&)>& same_;
@@ -103,10 +135,35 @@ MinimizeResult minimize(World& world, const Schedule& schedule, const RunOptions
                         std::uint64_t tries_max) {
   Minimizer minimizer(world, options, same, tries_max);
   const std::vector<Deviation> all = deviations_of(world, schedule, options);
-  if (minimizer.attempt({})) return std::move(minimizer.best);
+  if (minimizer.attempt({})) {
+    minimizer.best.one_minimal = true;
+    return std::move(minimizer.best);
+  }
   CHECK(minimizer.attempt(all));
   minimizer.reduce();
+  minimizer.lower_values();
   return std::move(minimizer.best);
+}
+
+MinimizeResult reduce(World& world, const Schedule& schedule, const RunOptions& options,
+                      const std::function<bool(const RunResult&)>& same, std::uint64_t tries_max) {
+  constexpr unsigned kRoundsMax = 8;
+  MinimizeResult result;
+  result.run.schedule = schedule;
+  std::uint64_t tried = 0;
+  for (unsigned round = 0; round < kRoundsMax; ++round) {
+    const NormalizeResult normal = normalize(world, result.run.schedule, options, same, tries_max);
+    tried += normal.tried;
+    const auto no_worse = [&](const RunResult& run) {
+      return run.preemptions <= normal.run.preemptions && same(run);
+    };
+    const Schedule before = std::exchange(result.run.schedule, {});
+    result = minimize(world, normal.run.schedule, options, no_worse, tries_max);
+    tried += result.tried;
+    if (result.run.schedule == before) break;
+  }
+  result.tried = tried;
+  return result;
 }
 
 }  // namespace interleaf

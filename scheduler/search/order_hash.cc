@@ -7,19 +7,9 @@
 namespace interleaf {
 namespace {
 
-// The mixer of splitmix64.
-constexpr std::uint64_t scramble(std::uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
 constexpr Hash128 hash_of(std::uint64_t word, std::uint64_t kind) {
   return {scramble(word + 0x9e3779b97f4a7c15 * (kind + 1)), scramble(~word + (kind << 56))};
 }
-
-// Polling has an order among its own kind, as if on an object of its own.
-constexpr std::uint32_t kPolling = 0;
 
 }  // namespace
 
@@ -30,19 +20,14 @@ void Hash128::mix(const Hash128& other) {
   high = scramble(b ^ std::rotl(a, 31));
 }
 
-Commuting commuting_of(Op op) {
-  switch (op) {
-    case Op::kRead:
-      return Commuting::kReads;
-    case Op::kAcquireShared:
-    case Op::kReleaseShared:
-      return Commuting::kSharedLock;
-    case Op::kRcuLock:
-    case Op::kRcuUnlock:
-      return Commuting::kRcuSection;
-    default:
-      return Commuting::kExclusive;
+Hash128 hash_of_text(std::string_view text) {
+  Hash128 hash{text.size(), 0};
+  for (std::size_t at = 0; at < text.size(); at += 8) {
+    std::uint64_t word = 0;
+    for (const char c : text.substr(at, 8)) word = word << 8 | static_cast<unsigned char>(c);
+    hash.mix({word, 0});
   }
+  return hash;
 }
 
 void OrderHash::clear() {
@@ -56,20 +41,20 @@ OrderHash::Object& OrderHash::at(std::uint32_t number) {
   return objects_[number];
 }
 
-void OrderHash::event(TaskId task, const Access& access) {
+void OrderHash::event(TaskId task, Op op, std::uint32_t number) {
   Hash128 hash = tasks_[task];
-  hash.mix(hash_of(static_cast<std::uint64_t>(access.op), 2));
-  if (access.object != kPrivateObject || access.op == Op::kRelax) {
-    Object& object = at(access.op == Op::kRelax ? kPolling : access.object);
-    const Commuting group = commuting_of(access.op);
-    if (group != object.group || group == Commuting::kExclusive) {
+  hash.mix(hash_of(static_cast<std::uint64_t>(op), 2));
+  if (number != kPrivateObject) {
+    Object& object = at(number);
+    const CommutingClass group = commuting_class(op);
+    if (group != object.group || group == CommutingClass::kExclusive) {
       // What was done since the last exclusive event is before this one, all of it.
       if (object.commuting != Hash128{}) object.exclusive.mix(object.commuting);
       object.commuting = {};
       object.group = group;
     }
     hash.mix(object.exclusive);
-    if (group == Commuting::kExclusive) {
+    if (group == CommutingClass::kExclusive) {
       object.exclusive = hash;
     } else {
       object.commuting.add(hash);

@@ -5,14 +5,16 @@
 //
 // Objects have no names in it: which object an event touches follows from what its task has seen
 // before, and that is in the task's hash. Numbers of objects would not do, since they depend on
-// which of two independent tasks came first.
+// which of two independent tasks came first. What commutes is said in dependence.h.
 #pragma once
 
 #include <compare>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "scheduler/access.h"
+#include "scheduler/dependence.h"
 
 namespace interleaf {
 
@@ -33,28 +35,42 @@ struct Hash128 {
   void mix(const Hash128& other);
 };
 
-// Which operations on one object commute: those of one group among each other, unless exclusive.
-// Whatever is in doubt is exclusive; that costs runs, never a miss.
-enum class Commuting : std::uint8_t { kExclusive, kReads, kSharedLock, kRcuSection };
-Commuting commuting_of(Op op);
+// The mixer of splitmix64.
+constexpr std::uint64_t scramble(std::uint64_t z) {
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+Hash128 hash_of_text(std::string_view text);
 
 class OrderHash {
  public:
   void clear();
   // `task` performs what it announced.
-  void event(TaskId task, const Access& access);
+  void event(TaskId task, const Access& access) { event(task, access.op, access.object); }
+  // The same; or what the step of `task` does besides (Strategy::also).
+  void event(TaskId task, Op op, std::uint32_t object);
   // The data choice that `task` has just performed came out as `value`.
   void value(TaskId task, unsigned value);
 
   const Hash128& total() const { return total_; }
+  // What a task did so far, with all that came before it.
+  const Hash128& task(TaskId id) const { return tasks_[id]; }
   // What was done to an object so far: the same in every prefix of the same meaning.
   Hash128 object(std::uint32_t number) const;
+  // The same in a cheaper form, to be hashed further; 0 if nothing was.
+  std::uint64_t past(std::uint32_t number) const {
+    if (number >= objects_.size()) return 0;
+    const Object& object = objects_[number];
+    return object.exclusive.low + 3 * object.commuting.low;
+  }
 
  private:
   struct Object {
     Hash128 exclusive;  // its last event that does not commute with those below
     Hash128 commuting;  // the sum of the events since
-    Commuting group = Commuting::kExclusive;
+    CommutingClass group = CommutingClass::kExclusive;
   };
   Object& at(std::uint32_t number);
 

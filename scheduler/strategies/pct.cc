@@ -8,6 +8,8 @@
 // says, never what earlier runs had, so that a seed means one schedule. The bound holds for runs of
 // up to k decisions. A task that polls falls below all others at each relax(), and any task after
 // kPatience decisions won running; the bound is for programs that do neither.
+#include "scheduler/strategies/pct.h"
+
 #include <array>
 #include <limits>
 
@@ -18,7 +20,7 @@
 namespace interleaf {
 namespace {
 
-class Pct final : public Strategy {
+class Pct final : public Strategy, public PctSource {
  public:
   Pct(unsigned depth, std::uint32_t decisions) : depth_(depth), decisions_(decisions) {
     CHECK(depth <= kDepthMax && decisions > 0);
@@ -32,6 +34,7 @@ class Pct final : public Strategy {
     for (unsigned i = 0; i < changes_; ++i) change_at_[i] = 1 + prng_.below(decisions_);
     decision_ = 0;
     lowest_ = 0;
+    bent_ = false;
     streak_ = Streak();
   }
 
@@ -47,6 +50,7 @@ class Pct final : public Strategy {
       task = highest(scheduler, runnable);
     }
     if (streak_.too_long(task)) {
+      bent_ = true;
       priority_[task] = --lowest_;
       task = highest(scheduler, runnable);
     }
@@ -55,6 +59,10 @@ class Pct final : public Strategy {
 
   unsigned pick_value(const Scheduler&, const char*, unsigned count) override {
     return prng_.below(count);
+  }
+
+  std::optional<PctRun> pct_run() const override {
+    return PctRun{changes_ + 1, decision_, decisions_, bent_};
   }
 
  private:
@@ -83,6 +91,7 @@ class Pct final : public Strategy {
       const Task& task = scheduler.task(best);
       if (task.next.op != Op::kRelax || yielded_at_[best] == task.own_steps) return best;
       yielded_at_[best] = task.own_steps;
+      bent_ = true;
       priority_[best] = --lowest_;
     }
   }
@@ -93,6 +102,7 @@ class Pct final : public Strategy {
   const std::uint32_t decisions_;
   Prng prng_{0};
   unsigned changes_ = 0;
+  bool bent_ = false;
   std::uint32_t decision_ = 0;
   int lowest_ = 0;
   Streak streak_;

@@ -8,13 +8,14 @@
 #include <string_view>
 
 #include "scheduler/prng.h"
+#include "scheduler/strategies/pct.h"
 #include "scheduler/strategies/trial.h"
 #include "scheduler/strategy.h"
 
 namespace interleaf {
 namespace {
 
-class Portfolio final : public PortfolioStrategy {
+class Portfolio final : public PortfolioStrategy, public PctSource {
  public:
   explicit Portfolio(const Trial& trial)
       : pos_{"pos", make_pos()},
@@ -54,6 +55,11 @@ class Portfolio final : public PortfolioStrategy {
   }
 
   std::string_view chosen() const override { return chosen_->name; }
+
+  std::optional<PctRun> pct_run() const override {
+    const auto* source = dynamic_cast<const PctSource*>(chosen_->strategy.get());
+    return source == nullptr ? std::nullopt : source->pct_run();
+  }
 
  private:
   struct Member {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "scheduler/search/object_kinds.h"
 #include "scheduler/strategies/sampling.h"
 
 namespace interleaf {
@@ -31,13 +32,15 @@ class Counter final : public Observer {
   }
 
   void event(const Scheduler& scheduler, const Task& task, const Access& access) override {
+    kinds_.learn(scheduler.arena());
     if (scheduler.in_epilogue()) return;
     ++trial_.events[task.id];
     if (access.object == kPrivateObject) return;
     const ObjectPlace place = object_place(scheduler.arena(), access.address);
     const auto [at, is_new] = index_.try_emplace(place, trial_.objects.size());
     if (is_new) {
-      trial_.objects.push_back({place, std::vector<std::uint32_t>(trial_.events.size())});
+      trial_.objects.push_back({place, kinds_.of(scheduler.arena(), access.address),
+                                std::vector<std::uint32_t>(trial_.events.size())});
     }
     ++trial_.objects[at->second].events[task.id];
   }
@@ -47,6 +50,7 @@ class Counter final : public Observer {
 
  private:
   Trial& trial_;
+  ObjectKinds kinds_;
   std::unordered_map<ObjectPlace, std::size_t> index_;  // looked up, never walked
 };
 
@@ -57,13 +61,17 @@ unsigned Trial::Object::tasks() const {
       std::count_if(events.begin(), events.end(), [](std::uint32_t count) { return count != 0; }));
 }
 
+const RunResult& run_by_turns(World& world, const RunOptions& options) {
+  KeepRunningByTurns schedule;
+  return world.run(schedule, options);
+}
+
 Trial run_trial(World& world, RunOptions options) {
   CHECK(options.observer == nullptr);
   Trial trial;
   Counter counter(trial, world.scheduler().task_count());
   options.observer = &counter;
-  KeepRunningByTurns schedule;
-  const RunResult& result = world.run(schedule, options);
+  const RunResult& result = run_by_turns(world, options);
   trial.decisions = static_cast<std::uint32_t>(
       std::count_if(result.schedule.begin(), result.schedule.end(),
                     [](std::uint8_t byte) { return byte < kDataChoice; }));

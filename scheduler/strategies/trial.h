@@ -15,6 +15,7 @@ namespace interleaf {
 struct Trial {
   struct Object {
     ObjectPlace place = 0;
+    std::uint64_t kind = 0;             // ObjectKinds
     std::vector<std::uint32_t> events;  // accesses of it by each task
     unsigned tasks() const;             // how many tasks accessed it
   };
@@ -27,5 +28,14 @@ struct Trial {
 
 // Data choices take the ordinary value; options.seed has no effect. Requires: no observer.
 Trial run_trial(World& world, RunOptions options = {});
+
+// What is interesting to a SURW that is made from a trial: one object that two or more tasks
+// accessed, or all objects of its kind; drawn per run by the seed, uniformly over the objects or
+// kinds.
+enum class SurwScope : std::uint8_t { kObject, kKind };
+std::unique_ptr<Strategy> make_surw(const Trial& trial, SurwScope scope);
+
+// The schedule that a trial has, for other observers.
+const RunResult& run_by_turns(World& world, const RunOptions& options);
 
 }  // namespace interleaf

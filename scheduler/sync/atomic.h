@@ -84,6 +84,12 @@ class Atomic {
     return true;
   }
 
+  // Part of the step under way, with no point of its own: for assertions and for what the kernel
+  // reads together with something else.
+  T look(Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) s->also(Op::kRead, number_, this, where);
+    return value_;
+  }
   T peek() const { return value_; }
   void poke(T value) { value_ = value; }
 

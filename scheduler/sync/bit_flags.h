@@ -60,6 +60,14 @@ class BitFlags {
                    Order::kAcquire);
   }
 
+  // Part of the step under way, with no point of its own: for assertions and for what the kernel
+  // reads together with something else.
+  bool look(unsigned bit, Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) {
+      s->also(Op::kRead, numbers_[bit], &numbers_[bit], where);
+    }
+    return peek(bit);
+  }
   bool peek(unsigned bit) const { return (word_ >> bit & 1) != 0; }
   std::uint32_t peek_all() const { return word_; }
   void poke(unsigned bit, bool value) {

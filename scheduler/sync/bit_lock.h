@@ -42,6 +42,7 @@ class BitLock : private Exclusive {
   }
   bool is_locked(Where where = Where::current()) const { return test(where); }
   using Exclusive::held_by_me;
+  using Exclusive::look_locked;
   using Exclusive::owner;
   using Exclusive::peek_locked;
 };

@@ -24,6 +24,12 @@ class Exclusive {
     Scheduler* s = Scheduler::current();
     return s == nullptr || owner_ == s->current_id();
   }
+  // Part of the step under way, with no point of its own: for assertions and for what the kernel
+  // reads together with something else.
+  bool look_locked(Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) s->also(Op::kRead, number_, this, where);
+    return owner_ != kNoTask;
+  }
   bool peek_locked() const { return owner_ != kNoTask; }
   TaskId owner() const { return owner_; }
 

@@ -40,10 +40,11 @@ class Refcount {
     return count_.cmpxchg(expected, 0, where) == expected;
   }
   void unfreeze(int value, Where where = Where::current()) {
-    if (count_.peek() != 0) misuse("unfreeze of a count that is not frozen");
+    if (count_.look() != 0) misuse("unfreeze of a count that is not frozen");
     count_.set_release(value, where);
   }
 
+  int look() const { return count_.look(); }  // part of the step under way, no point
   int peek() const { return count_.peek(); }
   void poke(int value) { count_.poke(value); }
 

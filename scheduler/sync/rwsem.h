@@ -30,6 +30,10 @@ class Rwsem {
   void downgrade_write(Where where = Where::current());
 
   bool held_for_write_by_me() const;
+  bool look_locked(Where where = Where::current()) const {  // part of the step under way
+    if (Scheduler* s = Scheduler::current()) s->also(Op::kRead, number_, this, where);
+    return peek_locked();
+  }
   bool peek_locked() const { return writer_ != kNoTask || readers_ != 0; }
 
  private:

@@ -44,6 +44,12 @@ class Shared {
     write(value, false, where, Order::kExempt);
   }
 
+  // Part of the step under way, with no point of its own: for assertions and for what the kernel
+  // reads together with something else.
+  T look(Where where = Where::current()) const {
+    if (Scheduler* s = Scheduler::current()) s->also(Op::kRead, number_, this, where);
+    return value_;
+  }
   // No point: for setup, reports, the oracle, and assertions that are not part of the program.
   T peek() const { return value_; }
   void poke(T value) { value_ = value; }

@@ -12,6 +12,7 @@ void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
   s->point(Op::kWait, number_, this, true, where, Order::kFull);
   const TaskId self = s->current_id();
   s->current_task().woken = false;
+  prepared_ |= task_bit(self);
   if (std::find(queue_, queue_ + waiting_, self) != queue_ + waiting_) return;
   queue_[waiting_++] = self;
   if (exclusive) exclusive_ |= task_bit(self);
@@ -21,14 +22,16 @@ void WaitQueue::schedule(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
   s->gated_point(Op::kGranted, number_, this, gate_, s->current_task().woken, name_, where);
+  prepared_ &= ~task_bit(s->current_id());
 }
 
 void WaitQueue::finish_wait(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  TaskId* const end = queue_ + waiting_;
-  TaskId* const own = std::find(queue_, end, s->current_id());
-  if (own == end) return;  // removed by the wake-up, as autoremove_wake_function does
+  // Not by a look at the queue: a wake-up may have changed it, in no order with what the task did.
+  const TaskMask self = task_bit(s->current_id());
+  if ((prepared_ & self) == 0) return;
+  prepared_ &= ~self;
   s->point(Op::kWait, number_, this, true, where, Order::kFull);
   TaskId* const still = std::find(queue_, queue_ + waiting_, s->current_id());
   if (still != queue_ + waiting_) remove(static_cast<unsigned>(still - queue_));

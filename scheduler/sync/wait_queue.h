@@ -22,6 +22,7 @@ class WaitQueue {
   void prepare_to_wait(bool exclusive = false, Where where = Where::current());
   // Sleeps until woken since prepare_to_wait.
   void schedule(Where where = Where::current());
+  // No point after schedule(), since the wake-up has removed the caller; a point otherwise.
   void finish_wait(Where where = Where::current());
 
   // Wakes all non-exclusive waiters and up to `exclusive_max` exclusive ones, first come first.
@@ -47,6 +48,8 @@ class WaitQueue {
   std::uint8_t waiting_ = 0;
   TaskId queue_[kTasksMax] = {};
   TaskMask exclusive_ = 0;
+  TaskMask prepared_ =
+      0;  // prepare_to_wait without schedule since: only its own task changes a bit
   Gate gate_;
 };
 

@@ -8,6 +8,7 @@
 
 #include "engine/fuzz.h"
 #include "engine/replay.h"
+#include "scheduler/search/coverage.h"
 #include "tests/bench/resume.h"
 
 namespace {
@@ -32,9 +33,13 @@ std::shared_ptr<const Configuration> configured(const char* kernel) {
   return configure(load_scenario("thp-write-open"), overrides);
 }
 
-void runs(benchmark::State& state, const char* strategy_name, const char* kernel) {
+void runs(benchmark::State& state, const char* strategy_name, const char* kernel,
+          bool covered = false) {
   ScenarioWorld world(0, configured(kernel));
-  const auto strategy = find_strategy(strategy_name)->make();
+  const auto inner = find_strategy(strategy_name)->make();
+  Coverage coverage(false);
+  const auto watched = watch(*inner, coverage);
+  Strategy* strategy = covered ? watched.get() : inner.get();
   measure_resume();
   RunOptions options;
   options.steps_max = world.steps_max();
@@ -45,6 +50,7 @@ void runs(benchmark::State& state, const char* strategy_name, const char* kernel
   const double start = now_ns();
   for (auto _ : state) {
     const RunResult& result = world.world().run(*strategy, options);
+    if (covered) coverage.end_run();
     steps += result.steps;
     switches += result.switches;
     ++options.seed;
@@ -69,6 +75,12 @@ BENCHMARK(BM_Random_thp_write_open);
 
 void BM_Random_thp_write_open_fixed(benchmark::State& state) { runs(state, "random", "6.12.96"); }
 BENCHMARK(BM_Random_thp_write_open_fixed);
+
+// What the statistics of `fuzz` take of a run that they watch.
+void BM_Random_thp_write_open_covered(benchmark::State& state) {
+  runs(state, "random", "6.12.95", true);
+}
+BENCHMARK(BM_Random_thp_write_open_covered);
 
 void BM_Reset_thp_write_open(benchmark::State& state) {
   ScenarioWorld world(0, configured("6.12.95"));

@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What a scheduling point costs. `ratio` compares with a direct resume of a Boost.Fiber context,
 // measured in the same process: absolute figures of a shared machine mean little.
-// Names: cntT_N is T tasks that each increment a counter N times, load and store separate;
-// bbufT is a bounded buffer of two slots with T tasks that pass four items.
+// The programs are those of tests/litmus/.
 #include <benchmark/benchmark.h>
 
 #include <boost/context/fiber.hpp>
-#include <string>
 
-#include "scheduler/sync/mutex.h"
-#include "scheduler/sync/shared.h"
-#include "scheduler/sync/wait_queue.h"
 #include "scheduler/world.h"
 #include "tests/bench/resume.h"
+#include "tests/litmus/buffers.h"
+#include "tests/litmus/counters.h"
 
 namespace interleaf {
 namespace {
 
-constexpr LockClass kMutex{"mutex"};
 void BM_ContextFiberResume(benchmark::State& state) {
   namespace ctx = boost::context;
   ctx::fiber other([](ctx::fiber&& back) {
@@ -37,55 +33,12 @@ void BM_DirectResume(benchmark::State& state) {
 }
 BENCHMARK(BM_DirectResume);
 
-struct Counter {
-  Shared<int> count;
-};
-template <int kTimes>
-void increment(void* counter) {
-  auto& c = *static_cast<Counter*>(counter);
-  for (int i = 0; i < kTimes; ++i) c.count.store(c.count.load() + 1);
-}
-template <int kTimes>
-void set_up_counting(Scheduler& s, int tasks) {
-  auto* counter = new Counter();
-  for (int i = 0; i < tasks; ++i) s.spawn("t" + std::to_string(i), &increment<kTimes>, counter);
-}
-
-struct Buffer {
-  Mutex mutex{kMutex};
-  WaitQueue not_full{"room"}, not_empty{"items"};
-  Shared<int> count;
-
-  void change(WaitQueue& wait_for, WaitQueue& then_wake, int refused, int delta) {
-    mutex.lock();
-    while (count.load() == refused) {
-      wait_for.prepare_to_wait();
-      mutex.unlock();
-      wait_for.schedule();
-      mutex.lock();
-    }
-    count.store(count.load() + delta);
-    mutex.unlock();
-    then_wake.wake_up();
-  }
-};
-template <int kItems>
-void produce(void* buffer) {
-  auto& b = *static_cast<Buffer*>(buffer);
-  for (int i = 0; i < kItems; ++i) b.change(b.not_full, b.not_empty, 2, 1);
-}
-template <int kItems>
-void consume(void* buffer) {
-  auto& b = *static_cast<Buffer*>(buffer);
-  for (int i = 0; i < kItems; ++i) b.change(b.not_empty, b.not_full, 0, -1);
-}
-
 enum Per { kRun, kPoint };
 
 // Runs under a strategy, reported per run or per point, as a ratio to a resume.
 void runs(benchmark::State& state, const char* strategy_name, Per per,
-          const std::function<void(Scheduler&)>& setup) {
-  World world(0, setup);
+          const LitmusProgram& program) {
+  World world(0, program.setup);
   const auto strategy = find_strategy(strategy_name)->make();
   measure_resume();
   std::uint64_t seed = 0;
@@ -101,47 +54,26 @@ void runs(benchmark::State& state, const char* strategy_name, Per per,
 }
 
 void BM_PointThatStays(benchmark::State& state) {
-  runs(state, "keep-running", kPoint, [](Scheduler& s) { set_up_counting<3333>(s, 3); });
+  runs(state, "keep-running", kPoint, cnt(3, 3333));
 }
 BENCHMARK(BM_PointThatStays);
 
-void BM_RandomPoint(benchmark::State& state) {
-  runs(state, "random", kPoint, [](Scheduler& s) { set_up_counting<3333>(s, 3); });
-}
+void BM_RandomPoint(benchmark::State& state) { runs(state, "random", kPoint, cnt(3, 3333)); }
 BENCHMARK(BM_RandomPoint);
 
-void BM_Reset(benchmark::State& state) {
-  runs(state, "keep-running", kRun, [](Scheduler& s) { set_up_counting<0>(s, 3); });
-}
+void BM_Reset(benchmark::State& state) { runs(state, "keep-running", kRun, cnt(3, 0)); }
 BENCHMARK(BM_Reset);
 
-void BM_Random_cnt2_4(benchmark::State& state) {
-  runs(state, "random", kPoint, [](Scheduler& s) { set_up_counting<4>(s, 2); });
-}
+void BM_Random_cnt2_4(benchmark::State& state) { runs(state, "random", kPoint, cnt(2, 4)); }
 BENCHMARK(BM_Random_cnt2_4);
 
-void BM_Random_cnt3_33(benchmark::State& state) {
-  runs(state, "random", kPoint, [](Scheduler& s) { set_up_counting<33>(s, 3); });
-}
+void BM_Random_cnt3_33(benchmark::State& state) { runs(state, "random", kPoint, cnt(3, 33)); }
 BENCHMARK(BM_Random_cnt3_33);
 
-void BM_Random_bbuf2(benchmark::State& state) {
-  runs(state, "random", kPoint, [](Scheduler& s) {
-    auto* buffer = new Buffer();
-    s.spawn("producer", &produce<4>, buffer);
-    s.spawn("consumer", &consume<4>, buffer);
-  });
-}
+void BM_Random_bbuf2(benchmark::State& state) { runs(state, "random", kPoint, bbuf2()); }
 BENCHMARK(BM_Random_bbuf2);
 
-void BM_Random_bbuf3(benchmark::State& state) {
-  runs(state, "random", kPoint, [](Scheduler& s) {
-    auto* buffer = new Buffer();
-    s.spawn("producer", &produce<4>, buffer);
-    s.spawn("consumer", &consume<2>, buffer);
-    s.spawn("consumer", &consume<2>, buffer);
-  });
-}
+void BM_Random_bbuf3(benchmark::State& state) { runs(state, "random", kPoint, bbuf3()); }
 BENCHMARK(BM_Random_bbuf3);
 
 }  // namespace

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "engine/minimize.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/replay.h"
+#include "engine/scenario_text.h"
+#include "engine/shrink.h"
+#include "engine/user_error.h"
+
+namespace interleaf {
+namespace {
+
+// Runs the recording twice: the finding must be there, and the same.
+TracedRun verdict_test(const Recording& recording) {
+  if (recording.verdict == "clean") {
+    throw UserError("the recording is clean: there is nothing to minimise");
+  }
+  ReplayResult first = replay(recording);
+  if (!first.exact) throw CannotJudge("replay diverged: " + first.divergence);
+  if (!first.same_verdict) throw CannotJudge("replay diverged: it has another verdict now");
+  const ReplayResult second = replay(recording);
+  if (!second.exact || second.run.result.digest != first.run.result.digest) {
+    throw CannotJudge("replay diverged: two runs have different digests");
+  }
+  return std::move(first.run);
+}
+
+RecordingCounts counts_of(const Configuration& configuration, const TracedRun& run) {
+  RecordingCounts counts;
+  counts.workload = counts_of(configuration.scenario);
+  for (const TraceEvent& event : run.trace.events) {
+    counts.data_choices += event.kind == TraceEvent::Kind::kChoice && event.object != 0;
+  }
+  counts.preemptions = run.result.preemptions;
+  counts.switches = run.result.switches;
+  counts.steps = run.result.steps;
+  return counts;
+}
+
+bool writes(const std::vector<Statement>& statements) {
+  return std::any_of(statements.begin(), statements.end(), [](const Statement& statement) {
+    switch (statement.call) {
+      case Call::kWrite:
+      case Call::kPwrite:
+      case Call::kStore:
+      case Call::kTruncate:
+      case Call::kFtruncate:
+        return true;
+      default:
+        return writes(statement.body);
+    }
+  });
+}
+
+// docs/MODEL.md: whether calls overlap in time counts for the oracle, and is no part of an order.
+bool overlap_may_count(const Scenario& scenario, const std::string& verdict) {
+  const auto writers = std::count_if(scenario.tasks.begin(), scenario.tasks.end(),
+                                     [](const TaskSpec& task) { return writes(task.statements); });
+  return writers > 1 || verdict == "stale-data";
+}
+
+Recording::Minimality minimality_of(const MinimumResult& found, bool overlap) {
+  Recording::Minimality known;
+  known.one_minimal = found.found.one_minimal;
+  if (found.hidden_dependence) {
+    known.text = "the search missed this finding: tasks share what they do not announce";
+  } else if (overlap) {
+    known.text = "nothing is claimed: which calls overlap counts here, and no search sees that";
+  } else {
+    known.preemptions = static_cast<std::uint64_t>(found.clean_up_to + 1);
+    known.orders = found.orders;
+    known.other_findings = found.other_findings;
+    if (!found.is_minimum() && *found.budget != 0) {
+      known.text = fmt::format("the search ran out of {}", found.budget);
+    }
+  }
+  return known;
+}
+
+// True if every table of the scenario can happen in this world.
+bool tables_happen(ScenarioWorld& world) {
+  const Scenario& scenario = world.configuration().scenario;
+  const RunOptions options = world.run_options();
+  return std::all_of(scenario.tables.begin(), scenario.tables.end(), [&](const TableSpec& table) {
+    std::vector<Row> rows;
+    for (const TableRow& row : table.rows) {
+      for (TaskId id = 0; id < world.world().scheduler().task_count(); ++id) {
+        if (row.task == world.world().scheduler().task(id).name) rows.push_back({id, row.function});
+      }
+    }
+    const auto strategy = make_table(rows);
+    world.world().run(*strategy, options);
+    return !strategy->stuck() && strategy->satisfied() == rows.size();
+  });
+}
+
+std::shared_ptr<const Configuration> with_text(const Configuration& configuration,
+                                               const std::string& text) {
+  const Scenario& scenario = configuration.scenario;
+  return configure(parse_scenario(text, scenario.name + ".yaml", configuration.overrides.settings),
+                   configuration.overrides);
+}
+
+// The original text with the small workload, and with what of the tables and windows still holds.
+std::shared_ptr<const Configuration> small_scenario(const Configuration& original,
+                                                    const Configuration& small, const Trace& trace,
+                                                    const std::string& verdict) {
+  ScenarioEdit edit = edit_of(small.scenario, verdict);
+  const std::vector<bool> reached = windows_reached(original.scenario, trace);
+  for (std::size_t i = 0; i < reached.size(); ++i) {
+    if (reached[i]) edit.window.push_back(original.scenario.window[i]);
+  }
+  const WorkloadCounts before = counts_of(original.scenario);
+  const WorkloadCounts after = counts_of(small.scenario);
+  const std::string headline =
+      fmt::format("Minimised: {} of {} tasks, {} of {} calls. The comments are about the whole.",
+                  after.tasks, before.tasks, after.calls, before.calls);
+  for (const bool tables : {true, false}) {
+    edit.tables = tables;
+    const auto text = edited_text(original, edit);
+    if (!text) continue;
+    auto result = with_text(original, with_headline(headline, *text));
+    if (!tables) return result;
+    ScenarioWorld world(1, result);  // slot 0 is in use
+    if (tables_happen(world)) return result;
+  }
+  return with_text(original, small.scenario.text);
+}
+
+}  // namespace
+
+MinimizeReport minimize_recording(const Recording& recording, const MinimizeOptions& options) {
+  MinimizeReport report;
+  const TracedRun given = verdict_test(recording);
+  const auto original = configuration_of(recording);
+  report.configuration = original;
+  report.before = counts_of(*original, given);
+
+  Schedule schedule = recording.choices;
+  if (!options.keep_workload) {
+    ShrinkResult shrunk = shrink_workload(recording, {});
+    if (shrunk.configuration->scenario.text != original->scenario.text) {
+      report.configuration = shrunk.configuration;
+    }
+    report.candidates = shrunk.candidates;
+    report.runs += shrunk.runs;
+    schedule = std::move(shrunk.recording.choices);
+  }
+  ScenarioWorld world(0, report.configuration);
+  MinimumOptions minimum_options;
+  minimum_options.run.steps_max = world.steps_max();
+  minimum_options.search_runs = options.search_runs;
+  minimum_options.search_seconds = options.search_seconds;
+  const auto same = [&](const RunResult& run) { return signature_of(run) == recording.signature; };
+  const MinimumResult found = minimum(world.world(), schedule, minimum_options, same);
+  report.canonical = found.canonical;
+  report.runs += found.runs;
+
+  const auto replay = make_replay(found.found.run.schedule);
+  report.run = run_traced(world, *replay, 0);
+  if (report.configuration != original) {
+    report.configuration =
+        small_scenario(*original, *report.configuration, report.run.trace, recording.verdict);
+  }
+  report.after = counts_of(*report.configuration, report.run);
+  report.recording = make_recording(*report.configuration, report.run,
+                                    {.strategy = "minimize", .seed = 0, .note = recording.note});
+  report.recording.provenance = recording.provenance;
+  report.recording.minimality =
+      minimality_of(found, overlap_may_count(report.configuration->scenario, recording.verdict));
+  return report;
+}
+
+}  // namespace interleaf

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/search/bounded_worker.h"
+
+#include <bit>
+#include <string>
+#include <utility>
+
+namespace interleaf {
+namespace {
+
+Hash128 with_signature(const Hash128& order, const std::string& signature) {
+  Hash128 key = order;
+  key.mix(hash_of_text(signature));
+  return key;
+}
+
+}  // namespace
+
+BoundedWorker::BoundedWorker(World& world, BoundedShared& shared, std::function<void()> tick)
+    : world_(world),
+      shared_(shared),
+      options_(shared.options),
+      tick_(std::move(tick)),
+      walk_(options_, shared.seen, options_.verify_cache ? &shared.check : nullptr),
+      tally_(options_.sample_max) {}
+
+BoundedTally BoundedWorker::take_tally() {
+  return std::exchange(tally_, BoundedTally(options_.sample_max));
+}
+
+void BoundedWorker::work(bool keeps_later) {
+  walk_.keeps_later = keeps_later;
+  Branch branch;
+  while (shared_.branches.take(branch, options_.jobs, shared_.stop, tick_)) explore(branch);
+}
+
+void BoundedWorker::explore(const Branch& branch) {
+  std::vector<BoundedWalk::Choice>& path = walk_.path;
+  path.clear();
+  saved_count_ = 0;
+  for (const std::uint8_t taken : branch.schedule) path.push_back({taken, 0, 0, 0});
+  for (const Branch::At& at : branch.at) path[at.choice].todo = at.todo;
+  if (path.empty()) run();
+  while (!shared_.stop.load(std::memory_order_relaxed)) {
+    while (!path.empty() && path.back().todo == 0) path.pop_back();
+    if (path.empty()) return;
+    if (shared_.branches.hungry()) share();
+    try_next();
+  }
+  give_back();
+}
+
+// The next that is left to do at the end of the path.
+void BoundedWorker::try_next() {
+  BoundedWalk::Choice& choice = walk_.path.back();
+  const auto next = static_cast<std::uint8_t>(std::countr_zero(choice.todo));
+  choice.todo &= choice.todo - 1;
+  choice.taken = static_cast<std::uint8_t>((choice.taken & kDataChoice) | next);
+  choice.later = 0;  // kept already, by the run that came here first
+  run();
+}
+
+// One run along the path and on to an end or a known prefix.
+void BoundedWorker::run() {
+  const std::size_t known = walk_.path.size();
+  const RunResult* run = &start();
+  while (run->end == RunEnd::kPaused && walk_.pause() == BoundedWalk::Pause::kSnapshot) {
+    save();
+    run = &world_.resume(walk_);
+  }
+  keep_later(known);
+  if (run->end == RunEnd::kPaused) {
+    ++tally_.pruned;
+  } else {
+    note(*run);
+  }
+  if (options_.verify_cache && !shared_.check.found().empty()) {
+    shared_.hidden = true;
+    shared_.stop = true;
+  }
+  look_at_budget();
+  tick_();
+}
+
+const RunResult& BoundedWorker::start() {
+  const std::size_t last = walk_.path.empty() ? 0 : walk_.path.size() - 1;
+  while (saved_count_ > 0 && saved_[saved_count_ - 1].walk.choices > last) --saved_count_;
+  if (saved_count_ == 0) return world_.run(walk_, options_.run);
+  world_.restore(saved_[saved_count_ - 1].world);
+  walk_.go_on_from(saved_[saved_count_ - 1].walk, true);
+  return world_.resume(walk_);
+}
+
+void BoundedWorker::save() {
+  if (saved_count_ == saved_.size()) saved_.emplace_back();
+  Saved& saved = saved_[saved_count_++];
+  world_.save(saved.world);
+  walk_.save(world_.scheduler(), saved.walk);
+  walk_.go_on_from(saved.walk, false);
+}
+
+void BoundedWorker::note(const RunResult& run) {
+  const Hash128 order = walk_.order().total();
+  ++tally_.runs;
+  if (run.end == RunEnd::kLivelock && run.steps >= options_.run.steps_max) ++tally_.cut;
+  const std::string signature = options_.signature ? options_.signature(run)
+                                : run.clean()      ? std::string()
+                                                   : run.verdict()->signature();
+  if (options_.verify_cache) shared_.check.outcome(order, signature);
+  if (options_.ended) {
+    const std::lock_guard lock(shared_.ended_mutex);
+    options_.ended(run, order);
+  }
+  note_signature(run, signature);
+  if (!shared_.orders.insert(order)) return;
+  ++tally_.classes;
+  if (options_.on_new_class) options_.on_new_class(world_, run, order);
+}
+
+void BoundedWorker::note_signature(const RunResult& run, const std::string& signature) {
+  const Hash128 order = walk_.order().total();
+  const bool is_known = !signature.empty() && options_.known && options_.known(signature);
+  if (signature.empty() || is_known) tally_.sample.offer(order, run.schedule);
+  if (signature.empty()) return;
+  const bool is_new = shared_.orders.insert(with_signature(order, signature));
+  if (is_known) {
+    tally_.known[signature] += is_new;
+    return;
+  }
+  BoundedHit hit{run.preemptions, run.steps, order, {}, 0};
+  const auto [mine, first] = tally_.hits.try_emplace(signature);
+  const std::uint64_t count = mine->second.count + is_new;
+  if (first || hit.before(mine->second)) {
+    hit.schedule = run.schedule;
+    mine->second = std::move(hit);
+  }
+  mine->second.count = count;
+}
+
+// Keeps what this level may not do from choice `known` on.
+void BoundedWorker::keep_later(std::size_t known) {
+  if (!walk_.keeps_later) return;
+  std::vector<BoundedWalk::Choice>& path = walk_.path;
+  Branch branch;
+  for (std::size_t i = known; i < path.size(); ++i) {
+    if (path[i].later == 0) continue;
+    branch.at.push_back({static_cast<std::uint32_t>(i), path[i].part, path[i].later});
+    path[i].later = 0;
+  }
+  if (branch.at.empty()) return;
+  const std::size_t length = branch.at.back().choice + std::size_t{1};
+  branch.schedule.reserve(length);
+  for (std::size_t i = 0; i < length; ++i) branch.schedule.push_back(path[i].taken);
+  branch.at.shrink_to_fit();
+  shared_.next_bytes.fetch_add(branch.bytes(), std::memory_order_relaxed);
+  next_.push_back(std::move(branch));
+}
+
+// Gives away what is left to do at the first choice of the path, or half of that if it is all.
+void BoundedWorker::share() {
+  std::vector<BoundedWalk::Choice>& path = walk_.path;
+  std::size_t i = 0;
+  while (path[i].todo == 0) ++i;
+  TaskMask given = path[i].todo;
+  if (i + 1 == path.size()) given &= given - 1;
+  if (given == 0) return;
+  path[i].todo &= ~given;
+  Branch branch;
+  for (std::size_t k = 0; k <= i; ++k) branch.schedule.push_back(path[k].taken);
+  branch.at.push_back({static_cast<std::uint32_t>(i), 0, given});
+  shared_.branches.give(std::move(branch));
+}
+
+void BoundedWorker::give_back() {
+  Branch branch;
+  for (std::size_t i = 0; i < walk_.path.size(); ++i) {
+    const BoundedWalk::Choice& choice = walk_.path[i];
+    branch.schedule.push_back(choice.taken);
+    if (choice.todo != 0) branch.at.push_back({static_cast<std::uint32_t>(i), 0, choice.todo});
+  }
+  if (branch.at.empty()) return;
+  branch.schedule.resize(branch.at.back().choice + std::size_t{1});
+  shared_.branches.give(std::move(branch));
+}
+
+void BoundedWorker::look_at_budget() {
+  const std::uint64_t runs = shared_.runs.fetch_add(1, std::memory_order_relaxed) + 1;
+  const char* budget = nullptr;
+  if (options_.runs_max != 0 && runs >= options_.runs_max) budget = "runs";
+  if (options_.memory_max != 0 && shared_.memory() >= options_.memory_max) budget = "memory";
+  if (options_.prefixes_max != 0 && runs % 8 == 0 && shared_.seen.size() >= options_.prefixes_max) {
+    budget = "memory";
+  }
+  if (options_.interrupted != nullptr && *options_.interrupted) budget = "interrupted";
+  if (budget == nullptr) return;
+  shared_.budget = budget;
+  shared_.stop = true;
+}
+
+}  // namespace interleaf

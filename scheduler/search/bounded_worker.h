@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One worker of the bounded search: takes branches, makes the runs in them depth first with
+// snapshots along the way, and gives branches away when another worker has none. Internal to
+// bounded.h.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+#include "scheduler/search/bounded.h"
+#include "scheduler/search/bounded_tally.h"
+#include "scheduler/search/bounded_walk.h"
+#include "scheduler/search/branches.h"
+#include "scheduler/search/cache_check.h"
+#include "scheduler/search/prefix_set.h"
+#include "scheduler/world.h"
+
+namespace interleaf {
+
+// What the workers of a search share.
+struct BoundedShared {
+  explicit BoundedShared(const BoundedOptions& o) : options(o) {}
+
+  const BoundedOptions& options;
+  PrefixSet seen;
+  PrefixSet orders;  // and each with every signature it had
+  CacheCheck check;
+  Branches branches;
+  std::atomic<bool> stop = false;             // after the runs at hand
+  std::atomic<const char*> budget = nullptr;  // which one is spent
+  std::atomic<bool> hidden = false;           // `check` found something
+  std::atomic<std::uint64_t> runs = 0;        // in all levels, pruned ones included
+  std::atomic<std::uint64_t> next_bytes = 0;  // of the next frontier
+  std::atomic<std::uint64_t> frontier_bytes = 0;
+  std::mutex ended_mutex;
+
+  std::uint64_t memory() const {
+    return seen.bytes() + orders.bytes() + next_bytes + frontier_bytes;
+  }
+};
+
+class BoundedWorker {
+ public:
+  // `tick` is called after every run and while waiting.
+  BoundedWorker(World& world, BoundedShared& shared, std::function<void()> tick);
+
+  World& world() { return world_; }
+
+  // Does what there is to do in this part of the level; returns when nothing is left or the search
+  // stops. What it has begun then is given back. `keeps_later`: there is a next level.
+  void work(bool keeps_later);
+
+  // Of the work since the last call.
+  BoundedTally take_tally();
+  std::vector<Branch> take_next() { return std::move(next_); }
+
+ private:
+  struct Saved {
+    World::Snapshot world;
+    BoundedWalk::Mark walk;
+  };
+
+  void explore(const Branch& branch);
+  void try_next();
+  void run();
+  const RunResult& start();
+  void save();
+  void note(const RunResult& run);
+  void note_signature(const RunResult& run, const std::string& signature);
+  void keep_later(std::size_t known);
+  void share();
+  void give_back();
+  void look_at_budget();
+
+  World& world_;
+  BoundedShared& shared_;
+  const BoundedOptions& options_;
+  std::function<void()> tick_;
+  BoundedWalk walk_;
+  BoundedTally tally_;
+  std::vector<Branch> next_;
+  std::vector<Saved> saved_;  // the first saved_count_, by depth
+  std::size_t saved_count_ = 0;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace interleaf

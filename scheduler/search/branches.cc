@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "scheduler/search/branches.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <utility>
+
+namespace interleaf {
+
+std::uint64_t Branch::bytes() const {
+  constexpr std::uint64_t kAllocations = 32;
+  return sizeof(Branch) + schedule.capacity() + at.capacity() * sizeof(At) + kAllocations;
+}
+
+void Branches::begin_level(std::vector<Branch> frontier) {
+  frontier_ = std::move(frontier);
+  given_.clear();
+  std::uint64_t choices = 0;
+  for (const Branch& branch : frontier_) choices += branch.at.size();
+  choices_left_ = choices;
+}
+
+void Branches::begin_parts(unsigned first, unsigned last) {
+  next_ = 0;
+  idle_ = 0;
+  first_part_ = first;
+  last_part_ = last;
+}
+
+bool Branches::take_from_frontier(Branch& branch) {
+  while (next_ < frontier_.size()) {
+    Branch& along = frontier_[next_++];
+    branch.at.clear();
+    for (const Branch::At& at : along.at) {
+      if (at.part >= first_part_ && at.part <= last_part_) branch.at.push_back(at);
+    }
+    if (branch.at.empty()) continue;
+    choices_left_ -= branch.at.size();
+    branch.schedule.assign(along.schedule.begin(),
+                           along.schedule.begin() + branch.at.back().choice + 1);
+    // Nothing of a run that is done with is kept.
+    if (along.at.size() == branch.at.size()) {
+      along = {};
+    } else {
+      std::erase_if(along.at, [&](const Branch::At& at) {
+        return at.part >= first_part_ && at.part <= last_part_;
+      });
+    }
+    return true;
+  }
+  return false;
+}
+
+bool Branches::take(Branch& branch, unsigned workers, const std::atomic<bool>& stop,
+                    const std::function<void()>& waiting) {
+  std::unique_lock lock(mutex_);
+  ++idle_;
+  for (;;) {
+    if (stop) break;
+    if (!given_.empty()) {
+      branch = std::move(given_.back());
+      given_.pop_back();
+      --idle_;
+      hungry_ = given_.empty() && idle_ > 0;
+      return true;
+    }
+    if (take_from_frontier(branch)) {
+      --idle_;
+      return true;
+    }
+    if (idle_ == workers) break;
+    hungry_ = true;
+    changed_.wait_for(lock, std::chrono::milliseconds(50));
+    lock.unlock();
+    waiting();
+    lock.lock();
+  }
+  changed_.notify_all();
+  hungry_ = false;
+  return false;
+}
+
+void Branches::give(Branch branch) {
+  const std::lock_guard lock(mutex_);
+  given_.push_back(std::move(branch));
+  hungry_ = false;
+  changed_.notify_one();
+}
+
+}  // namespace interleaf

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// `interleaf explore` as a user meets it: jobs, budgets, kills, resume files.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "scheduler/prng.h"
+
+namespace interleaf {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+struct Output {
+  int status = -1;  // minus the signal if one ended it
+  std::string out;
+  std::string err;
+};
+
+std::string contents(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class ExploreCommand : public testing::Test {
+ protected:
+  ExploreCommand() {
+    std::string pattern = (fs::temp_directory_path() / "interleaf-test-XXXXXX").string();
+    directory_ = mkdtemp(pattern.data());
+  }
+  ~ExploreCommand() override { fs::remove_all(directory_); }
+
+  // Runs `BEFORE interleaf explore ARGUMENTS` in a directory of its own.
+  Output explore(const std::string& arguments, const std::string& before = "exec") const {
+    const std::string command = "cd " + directory_.string() + " && " + before + " " +
+                                INTERLEAF_PROGRAM + " explore " + arguments +
+                                " >out.txt 2>err.txt </dev/null";
+    const int status = std::system(command.c_str());
+    Output output;
+    output.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    output.out = contents(directory_ / "out.txt");
+    output.err = contents(directory_ / "err.txt");
+    return output;
+  }
+  bool has_state() const { return fs::exists(directory_ / "state"); }
+  static std::string limited(const char* signal, unsigned milliseconds) {
+    return std::string("timeout --preserve-status -s ") + signal + " 0." +
+           std::to_string(1000 + milliseconds).substr(1);
+  }
+
+  fs::path directory_;
+};
+
+constexpr char kClean[] = "control --preemptions 0 ";
+constexpr char kFinding[] = "canary --preemptions 0 --keep-going ";
+
+TEST_F(ExploreCommand, PrintsTheSameBytesForAnyNumberOfJobs) {
+  for (const std::string search : {kClean, kFinding, "canary --preemptions 2 "}) {
+    const Output one = explore(search + "-j 1");
+    EXPECT_TRUE(one.status == 0 || one.status == 1) << one.err;
+    EXPECT_EQ(explore(search + "--jobs 3").out, one.out);
+    EXPECT_EQ(explore(search + "-j 2 --no-snapshots").out, one.out);
+  }
+}
+
+TEST_F(ExploreCommand, StatesWhatWasCheckedInALine) {
+  const Output clean = explore(kClean);
+  EXPECT_EQ(clean.status, 0);
+  EXPECT_NE(clean.out.find("\nno finding with at most 0 preemptions: 1,152 orders, 2 tasks, "
+                           "kernel 6.12.95, geometry 4k/4, complete\n"),
+            std::string::npos)
+      << clean.out;
+}
+
+TEST_F(ExploreCommand, SaysHowFarItCameWhenABudgetIsSpent) {
+  const Output runs = explore("control --preemptions 1 --runs 60000 -j 2");
+  EXPECT_EQ(runs.status, 125);
+  EXPECT_NE(runs.out.find("at level 1, out of runs; complete up to 0 preemptions\n"),
+            std::string::npos)
+      << runs.out;
+  EXPECT_NE(runs.out.find(" orders with at most 1 preemption\nif the rest is like that\n"),
+            std::string::npos)
+      << runs.out;
+  EXPECT_NE(runs.out.find(", not complete\n"), std::string::npos);
+  const Output memory = explore("control --preemptions 3 --memory 1M --json");
+  EXPECT_EQ(memory.status, 125);
+  EXPECT_EQ(Json::parse(memory.out)["out_of_budget"], "memory");
+  EXPECT_EQ(Json::parse(memory.out)["complete"], false);
+  // What was found counts all the same.
+  EXPECT_EQ(explore(std::string(kFinding) + "--runs 30").status, 1);
+}
+
+TEST_F(ExploreCommand, CountsRunsThatTheStepLimitCut) {
+  std::string text = contents(fs::path(INTERLEAF_SOURCE_DIR) / "scenarios/control.yaml");
+  text += "\nsteps_max: 150\n";
+  std::ofstream(directory_ / "short.yaml") << text;
+  const Output cut = explore("./short.yaml --preemptions 0 --ignore livelock");
+  EXPECT_EQ(cut.status, 125) << cut.out << cut.err;
+  EXPECT_NE(cut.out.find(" runs cut in a loop by the step limit: not complete\n"),
+            std::string::npos)
+      << cut.out;
+  EXPECT_EQ(cut.out.find(", complete"), std::string::npos);
+}
+
+TEST_F(ExploreCommand, ComesToTheSameBytesHoweverOftenItIsKilled) {
+  Prng prng(4);
+  for (const std::string search : {kClean, kFinding}) {
+    const std::string whole = explore(search + "-j 1").out;
+    unsigned killed = 0;
+    Output output;
+    for (unsigned tries = 0; tries < 60; ++tries) {
+      const bool last = tries == 40;
+      output =
+          explore(search + "-j 2 --resume state --resume-every 0",
+                  last ? "exec" : limited(tries % 3 == 0 ? "TERM" : "KILL", 5 + prng.below(60)));
+      if ((output.status == 0 || output.status == 1) && !has_state()) break;
+      ++killed;
+    }
+    EXPECT_EQ(output.out, whole) << output.err;
+    EXPECT_FALSE(has_state());
+    EXPECT_GT(killed, 0u);
+  }
+}
+
+TEST_F(ExploreCommand, WritesItsStateWhenItIsAskedToEnd) {
+  const std::string search = "control --preemptions 3 -j 2 --resume state";
+  const Output stopped = explore(search, limited("TERM", 400));
+  EXPECT_EQ(stopped.status, 125) << stopped.out << stopped.err;
+  EXPECT_NE(stopped.out.find(", interrupted; "), std::string::npos) << stopped.out;
+  EXPECT_NE(stopped.err.find("the same command goes on from state\n"), std::string::npos);
+  EXPECT_TRUE(has_state());
+  EXPECT_EQ(explore(search, limited("INT", 400)).status, 125);
+}
+
+TEST_F(ExploreCommand, RefusesAStateThatDoesNotFit) {
+  const std::string resume = "control --preemptions 1 --runs 500 --resume state ";
+  ASSERT_EQ(explore(resume).status, 125);
+  ASSERT_TRUE(has_state());
+  const auto refused = [&](const std::string& search, const std::string& why) {
+    const Output output = explore(search);
+    EXPECT_EQ(output.status, 129) << output.out;
+    EXPECT_NE(output.err.find(why), std::string::npos) << output.err;
+    EXPECT_EQ(output.out, "");
+  };
+  refused("canary --preemptions 1 --resume state", "scenario was 'control' and is 'canary'");
+  refused(resume + "--kernel 6.12.96", "kernel was '6.12.95' and is '6.12.96'");
+  refused(resume + "--set hpage_pages=8", "--set was ");
+  refused(resume + "--keep-going", "stop at first was 'yes' and is 'no'");
+  const std::string good = contents(directory_ / "state");
+  std::ofstream(directory_ / "state", std::ios::binary) << good.substr(0, good.size() / 2);
+  refused(resume, "damaged or not whole");
+  std::ofstream(directory_ / "state", std::ios::binary) << "A diary, of some length at least.\n";
+  refused(resume, "no file of a search");
+  refused("control --resume /nonexistent/state --resume-every 0", "/nonexistent/state");
+}
+
+TEST_F(ExploreCommand, EstimatesWithoutASearch) {
+  const Output text = explore("control --estimate --preemptions 2");
+  EXPECT_EQ(text.status, 0);
+  EXPECT_NE(text.out.find("about 10^"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find(" interleavings with at most 2 preemptions\n"), std::string::npos);
+  const Json json = Json::parse(explore("control --estimate --preemptions 2 --json").out);
+  EXPECT_GT(json["interleavings_log10"], json["bounded_log10"]);
+  EXPECT_EQ(json["bound"], 2);
+}
+
+TEST_F(ExploreCommand, RefusesWrongNumbers) {
+  EXPECT_EQ(explore("control --memory lots").status, 129);
+  EXPECT_EQ(explore("control --memory 0").status, 129);
+  EXPECT_EQ(explore("control --memory 99999999999999G").status, 129);
+  EXPECT_EQ(explore("control --runs few").status, 129);
+  EXPECT_EQ(explore("control -j many").status, 129);
+}
+
+}  // namespace
+}  // namespace interleaf
