@@ -276,8 +276,10 @@ struct Careless : Parent {
 };
 
 TEST(DataRaceSync, AThreadIsAfterItsStartAndBeforeItsJoin) {
-  Program<Parent> ordered;
-  EXPECT_FALSE(races_in(ordered));
+  {
+    Program<Parent> ordered;
+    EXPECT_FALSE(races_in(ordered));
+  }
   Program<Careless> careless;
   EXPECT_TRUE(races_in(careless));
 }
