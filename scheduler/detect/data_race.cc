@@ -92,11 +92,15 @@ void DataRace::barrier(TaskId task, Order order) {
 }
 
 void DataRace::marked_read(TaskId task, std::uint32_t number, Order order) {
-  join(sync(number, kAccessed), clock(task, kBarrier));
+  // A clock whose own entry is 0 is empty: most programs have no barriers.
+  if (clock(task, kBarrier)[task] != 0) join(sync(number, kAccessed), clock(task, kBarrier));
+  if (object(number).sync == 0) return;
   join(clock(task, order == Order::kAcquire ? kNow : kSeen), sync(number, kReleased));
 }
 
 void DataRace::marked_write(TaskId task, std::uint32_t number, Order order, bool keeps) {
+  const bool fenced = clock(task, kBarrier)[task] != 0 || clock(task, kPublished)[task] != 0;
+  if (order != Order::kRelease && !fenced && object(number).sync == 0) return;
   join(clock(task, kOverwritten), sync(number, kAccessed));
   join(sync(number, kAccessed), clock(task, kBarrier));
   if (order == Order::kRelease) {
@@ -220,16 +224,26 @@ std::size_t DataRace::access(const Task& task, const Access& access, std::uint64
 void DataRace::check(const Task& task, const Access& access, std::uint64_t step) {
   State::Object& of = object(access.object);
   const Clock* const now = clock(task.id, kNow);
+  const bool write = access.op == Op::kWrite;
+  // Nothing is known of an access that was not known of an equal one since which its task released
+  // nothing: whoever races with this one races with that one.
+  for (std::uint32_t link = of.newest; link != 0; link = state_.entries[link - 1].next) {
+    const State::Entry& old = state_.entries[link - 1];
+    if (old.side.task == task.id && old.clock == now[task.id] && old.side.write == write &&
+        old.side.marked == access.marked) {
+      return;
+    }
+  }
   // A marked read that acquires nothing is still itself after the write that it reads.
   const Clock* const seen =
-      access.op == Op::kRead && access.marked ? sync(access.object, kReleased) : now;
+      !write && access.marked && of.sync != 0 ? sync(access.object, kReleased) : now;
   State::Entry fresh;
   Side& side = fresh.side;
   side.step = step;
   side.address = access.address;
   side.where = access.where;
   side.task = task.id;
-  side.write = access.op == Op::kWrite;
+  side.write = write;
   side.marked = access.marked;
   side.depth = static_cast<std::uint8_t>(std::min<unsigned>(task.depth, Side::kStackMax));
   for (unsigned i = 0; i < side.depth; ++i) side.stack[i] = task.stack[task.depth - 1 - i];

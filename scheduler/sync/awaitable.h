@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A marked variable that tasks can wait for, as smp_cond_load_acquire() does
 // (include/asm-generic/barrier.h): whoever waits is not runnable until the value satisfies its
-// condition, and then loads it in one point, a read that acquires. A loop with relax() that two tasks are in at
-// once has endless runs; this has none, so that all runs can be searched.
+// condition, and then loads it in one point, a read that acquires. A loop with relax() that two
+// tasks are in at once has endless runs; this has none, so that all runs can be searched.
 #pragma once
 
 #include <bit>
