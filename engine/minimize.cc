@@ -152,7 +152,7 @@ MinimizeReport minimize_recording(const Recording& recording, const MinimizeOpti
   }
   ScenarioWorld world(0, report.configuration);
   MinimumOptions minimum_options;
-  minimum_options.run.steps_max = world.steps_max();
+  minimum_options.run = world.run_options();
   minimum_options.search_runs = options.search_runs;
   minimum_options.search_seconds = options.search_seconds;
   const auto same = [&](const RunResult& run) { return signature_of(run) == recording.signature; };
