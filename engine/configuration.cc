@@ -131,6 +131,11 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   for (const std::string& slug : overrides.without) c.patches &= ~patch_named(slug);
   if (const char* conflict = kernel::patch_conflict(c.patches)) throw CannotJudge(conflict);
 
+  switch_detectors(c.detectors, scenario.detect, true);
+  switch_detectors(c.detectors, overrides.detect, true);
+  switch_detectors(c.detectors, overrides.no_detect, false);
+  if (overrides.detectors) c.detectors = *overrides.detectors;
+
   const Geometry& geometry = scenario.geometry;
   c.geometry = to_kernel(geometry);
   for (const DaemonSpec& daemon : scenario.daemons) {
@@ -153,6 +158,38 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   c.scenario = std::move(scenario);
   c.overrides = std::move(overrides);
   return result;
+}
+
+void switch_detectors(Detectors& detectors, const std::vector<std::string>& names, bool on) {
+  for (const std::string& name : names) {
+    const auto table = detector_table();
+    const auto found = std::find_if(table.begin(), table.end(),
+                                    [&](const DetectorInfo& info) { return info.name == name; });
+    if (found == table.end()) {
+      std::vector<std::string> known;
+      for (const DetectorInfo& info : table) known.emplace_back(info.name);
+      throw UserError("unknown detector \"" + name + "\"", "", nearest_or_list(name, known));
+    }
+    detectors.*found->on = on;
+  }
+}
+
+std::vector<std::string> detector_names(const Detectors& detectors) {
+  std::vector<std::string> names;
+  if (detectors == Detectors()) return names;
+  for (const DetectorInfo& info : detector_table()) {
+    if (detectors.*info.on) names.emplace_back(info.name);
+  }
+  if (names.empty()) names.emplace_back("none");
+  return names;
+}
+
+Detectors detectors_named(const std::vector<std::string>& names) {
+  Detectors detectors;
+  if (names.empty()) return detectors;
+  for (const DetectorInfo& info : detector_table()) detectors.*info.on = false;
+  if (names != std::vector<std::string>{"none"}) switch_detectors(detectors, names, true);
+  return detectors;
 }
 
 }  // namespace interleaf

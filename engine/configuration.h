@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "engine/kernel/config.h"
 #include "engine/kernel/patch.h"
 #include "engine/scenario.h"
+#include "scheduler/detect/detectors.h"
 
 namespace interleaf {
 
@@ -26,6 +28,10 @@ struct Overrides {
   std::vector<std::string> with;
   std::vector<std::string> without;
   std::vector<std::pair<std::string, std::string>> settings;  // --set key=value
+  std::vector<std::string> detect;                            // also these detectors
+  std::vector<std::string> no_detect;                         // not these
+  // Exactly these, whatever the scenario and the two above say.
+  std::optional<Detectors> detectors;
 };
 
 struct Configuration {
@@ -35,6 +41,7 @@ struct Configuration {
   const kernel::persona* persona = nullptr;
   kernel::patch_set patches = 0;
   kernel::geometry geometry;
+  Detectors detectors;
 
   std::vector<std::string> patch_slugs() const;  // in effect, sorted
   // "6.12.95 + open-flush-before-purge": the kernel and how it differs from its preset.
@@ -58,5 +65,12 @@ struct Configuration {
 };
 
 std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides overrides);
+
+// Switches the detectors of these names. Errors: UserError for an unknown one.
+void switch_detectors(Detectors& detectors, const std::vector<std::string>& names, bool on);
+// The names of those that are on, sorted; "none" if there are none; nothing if it is the default.
+std::vector<std::string> detector_names(const Detectors& detectors);
+// The inverse. Errors: UserError for an unknown name.
+Detectors detectors_named(const std::vector<std::string>& names);
 
 }  // namespace interleaf

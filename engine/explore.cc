@@ -73,6 +73,7 @@ std::vector<std::pair<std::string, std::string>> identity_of(const Configuration
           {"patches", joined(configuration.patch_slugs())},
           {"persona", std::string(configuration.persona->name)},
           {"--set", sizes},
+          {"detectors", joined(detector_names(configuration.detectors))},
           {"--ignore", joined(options.ignore)}};
 }
 
@@ -178,7 +179,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   BoundedOptions bounded = bounded_options(configuration, options);
   {
     const ScenarioWorld world(0, configuration);
-    bounded.run.steps_max = world.steps_max();
+    bounded.run = world.run_options();
   }
   std::optional<Cuts> cuts;
   if (options.crash) {
@@ -218,8 +219,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
 ExploreEstimate estimate(const std::shared_ptr<const Configuration>& configuration,
                          unsigned preemptions_max) {
   ScenarioWorld world(0, configuration);
-  RunOptions run;
-  run.steps_max = world.steps_max();
+  const RunOptions run = world.run_options();
   return {estimate_schedules(world.world(), run, ScheduleEstimate::kAny, kWalks),
           estimate_schedules(world.world(), run, preemptions_max, kWalks)};
 }

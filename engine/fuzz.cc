@@ -246,9 +246,7 @@ class Search {
   }
 
   Run run(Worker& worker, std::uint64_t seed) {
-    RunOptions run_options;
-    run_options.seed = seed;
-    run_options.steps_max = worker.world.steps_max();
+    const RunOptions run_options = worker.world.run_options(seed);
     const bool watched = watches(seed);
     Strategy& strategy = watched ? *worker.watched : *worker.strategy;
     Run run;
@@ -363,8 +361,7 @@ FuzzFinding keep(ScenarioWorld& world, const Hit& hit, const FuzzOptions& option
   finding.preemptions_found = hit.preemptions;
   Schedule schedule = hit.schedule;
   if (options.minimize) {
-    RunOptions run_options;
-    run_options.steps_max = world.steps_max();
+    const RunOptions run_options = world.run_options();
     const auto same = [&](const RunResult& run) { return signature_of(run) == hit.signature; };
     schedule = minimize(world.world(), schedule, run_options, same, kMinimizeRuns).run.schedule;
   }

@@ -62,8 +62,7 @@ Recording::Minimality minimality_of(const MinimumResult& found, bool overlap) {
 // True if every table of the scenario can happen in this world.
 bool tables_happen(ScenarioWorld& world) {
   const Scenario& scenario = world.configuration().scenario;
-  RunOptions options;
-  options.steps_max = world.steps_max();
+  const RunOptions options = world.run_options();
   return std::all_of(scenario.tables.begin(), scenario.tables.end(), [&](const TableSpec& table) {
     std::vector<Row> rows;
     for (const TableRow& row : table.rows) {
@@ -155,7 +154,7 @@ MinimizeReport minimize_recording(const Recording& recording, const MinimizeOpti
   }
   ScenarioWorld world(0, report.configuration);
   MinimumOptions minimum_options;
-  minimum_options.run.steps_max = world.steps_max();
+  minimum_options.run = world.run_options();
   minimum_options.search_runs = options.search_runs;
   minimum_options.search_seconds = options.search_seconds;
   const auto same = [&](const RunResult& run) { return signature_of(run) == recording.signature; };

@@ -113,6 +113,7 @@ void PayloadWriter::put_identity() {
   to_.setStrategy(name(from_.strategy));
   to_.setSeed(from_.seed);
   put_names(&Builder::initQuirks, from_.quirks);
+  put_names(&Builder::initDetectors, from_.detectors);
 
   auto settings = list(&Builder::initSettings, from_.settings.size());
   for (unsigned i = 0; i < settings.size(); ++i) {

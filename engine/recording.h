@@ -108,6 +108,7 @@ struct Recording {
   std::vector<std::string> quirks;
   std::string note;
   std::string provenance;
+  std::vector<std::string> detectors;  // those on, sorted; "none"; empty: the default ones
 
   bool operator==(const Recording&) const = default;
 };

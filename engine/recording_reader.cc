@@ -125,6 +125,7 @@ void PayloadReader::get_identity(Recording& to) const {
   to.strategy = name(from_.getStrategy());
   to.seed = from_.getSeed();
   to.quirks = names(from_.getQuirks());
+  to.detectors = names(from_.getDetectors());
 }
 
 void PayloadReader::get_choices(Recording& to) const {

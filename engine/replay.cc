@@ -142,7 +142,17 @@ std::string first_difference(const Recording& recording, const TracedRun& run) {
 
 }  // namespace
 
-std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
+Detectors detectors_of(const Recording& recording) {
+  try {
+    return detectors_named(recording.detectors);
+  } catch (const UserError& error) {
+    throw CannotJudge(std::string("the recording needs what this program does not have: ") +
+                      error.what());
+  }
+}
+
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording,
+                                                      const Detectors& detectors) {
   Overrides overrides;
   overrides.kernel = recording.kernel;
   overrides.persona = recording.persona;
@@ -151,6 +161,7 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   for (const Recording::Setting& setting : recording.settings) {
     overrides.settings.emplace_back(setting.key, setting.value);
   }
+  overrides.detectors = detectors;
   Scenario scenario = parse_scenario(recording.scenario_text, recording.scenario_name + ".yaml");
   try {
     return configure(std::move(scenario), std::move(overrides));
@@ -160,13 +171,16 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
   }
 }
 
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording) {
+  return configuration_of(recording, detectors_of(recording));
+}
+
 TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
                            std::vector<std::string>* missed) {
   TracedRun run;
   LandmarkStrategy strategy(recording, run.trace);
   TraceCollector collector(run.trace);
-  RunOptions options;
-  options.steps_max = world.steps_max();
+  RunOptions options = world.run_options();
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
   if (missed != nullptr) *missed = std::move(strategy).missed();
@@ -174,8 +188,12 @@ TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
 }
 
 ReplayResult replay(const Recording& recording, bool loose) {
+  return replay(recording, loose, detectors_of(recording));
+}
+
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors) {
   ReplayResult result;
-  result.configuration = configuration_of(recording);
+  result.configuration = configuration_of(recording, detectors);
   std::optional<ScenarioWorld> world;
   std::optional<CrashSearch> cuts;  // has a World of its own
   if (recording.cut) {

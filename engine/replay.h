@@ -25,8 +25,14 @@ struct ReplayResult {
   std::vector<std::string> missed;
 };
 
-// The scenario and kernel of a recording. Errors: UserError (unknown patch, kernel, persona).
+// Errors: CannotJudge (unknown detector).
+Detectors detectors_of(const Recording& recording);
+// The scenario and kernel of a recording. Errors: UserError (wrong scenario); CannotJudge (unknown
+// patch, kernel, persona, detector).
 std::shared_ptr<const Configuration> configuration_of(const Recording& recording);
+// With other detectors than it was recorded with.
+std::shared_ptr<const Configuration> configuration_of(const Recording& recording,
+                                                      const Detectors& detectors);
 
 // One run by the landmarks of a recording's switches; `missed`, if not null, gets those not met.
 // The world may have another scenario than the recording.
@@ -35,5 +41,6 @@ TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
 
 // `loose`: by landmarks from the start.
 ReplayResult replay(const Recording& recording, bool loose = false);
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors);
 
 }  // namespace interleaf

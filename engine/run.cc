@@ -32,9 +32,7 @@ std::string function_name(const TraceEvent& event) {
 TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   TracedRun run;
   TraceCollector collector(run.trace);
-  RunOptions options;
-  options.seed = seed;
-  options.steps_max = world.steps_max();
+  RunOptions options = world.run_options(seed);
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
   if (auto* learning = dynamic_cast<LearningStrategy*>(&strategy)) learning->ended(run.result);
@@ -107,6 +105,7 @@ Recording make_recording(const Configuration& configuration, const TracedRun& ru
   for (const auto& [key, value] : configuration.overrides.settings) {
     recording.settings.push_back({key, value});
   }
+  recording.detectors = detector_names(configuration.detectors);
   recording.strategy = origin.strategy;
   recording.seed = origin.seed;
   recording.note = origin.note;

@@ -9,6 +9,7 @@
 #include "engine/task_reader.h"
 #include "engine/user_error.h"
 #include "engine/yaml_reader.h"
+#include "scheduler/detect/detectors.h"
 
 namespace interleaf {
 namespace {
@@ -26,9 +27,10 @@ const std::vector<DaemonKind>& daemon_kinds() {
   return kinds;
 }
 
-const std::vector<std::string> kKeys = {
-    "title",   "reported", "links",  "kernel", "persona", "geometry", "files",     "tasks",
-    "daemons", "patches",  "faults", "table",  "tables",  "window",   "steps_max", "expect"};
+const std::vector<std::string> kKeys = {"title",     "reported", "links", "kernel",  "persona",
+                                        "geometry",  "files",    "tasks", "daemons", "patches",
+                                        "faults",    "detect",   "table", "tables",  "window",
+                                        "steps_max", "expect"};
 const std::vector<std::string> kPersonas = {"ext4", "xfs", "btrfs", "generic"};
 const std::vector<std::string> kFaultKinds = {"alloc", "copy", "bio"};
 
@@ -89,6 +91,7 @@ class Loader {
     if (const YAML::Node* node = find("daemons")) read_daemons(*node);
     if (const YAML::Node* node = find("patches")) read_patches(*node);
     if (const YAML::Node* node = find("faults")) read_faults(*node);
+    if (const YAML::Node* node = find("detect")) read_detect(*node);
     read_tables();
     if (const YAML::Node* node = find("window")) read_window(*node);
     if (const YAML::Node* node = find("steps_max")) read_steps_max(*node);
@@ -315,6 +318,15 @@ class Loader {
     TableSpec table{.name = name, .text = text.text, .rows = {}, .line = at.line + 1};
     table.rows = parse_cpu_table(text.text, task_and_daemon_names(), yaml_.file_name(), table.line);
     scenario_.tables.push_back(std::move(table));
+  }
+
+  void read_detect(const YAML::Node& node) {
+    std::vector<std::string> known;
+    for (const DetectorInfo& info : detector_table()) known.emplace_back(info.name);
+    for (const LocatedText& text : yaml_.texts(node, "detect")) {
+      require_one_of(text, "detector", known);
+      scenario_.detect.push_back(text.text);
+    }
   }
 
   void read_window(const YAML::Node& node) {

@@ -82,6 +82,7 @@ struct Scenario {
   std::vector<std::string> patches_with;
   std::vector<std::string> patches_without;
   std::map<std::string, std::uint64_t> faults;  // how many failures of each kind may be injected
+  std::vector<std::string> detect;              // detectors besides the default ones
   std::vector<TableSpec> tables;
   std::vector<WindowSpec> window;  // all must be reached in one run at least
   std::optional<std::uint64_t> steps_max;

@@ -156,8 +156,7 @@ class Shrinker {
     }
     unsigned reductions = 0;
     const auto pos = make_pos();
-    RunOptions options;
-    options.steps_max = world.steps_max();
+    RunOptions options = world.run_options();
     for (options.seed = 0; options.seed < options_.seeds; ++options.seed) {
       ++best_.runs;
       const RunResult& run = world.world().run(*pos, options);
@@ -170,8 +169,7 @@ class Shrinker {
   }
 
   RunResult reduced(ScenarioWorld& world, const Schedule& schedule) {
-    RunOptions options;
-    options.steps_max = world.steps_max();
+    RunOptions options = world.run_options();
     const auto same = [&](const RunResult& run) { return has_it(run); };
     MinimizeResult result = reduce(world.world(), schedule, options, same, kReduceRuns);
     best_.runs += result.tried;

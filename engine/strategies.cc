@@ -67,11 +67,7 @@ class Maker {
     rest.remove_prefix(part.size());
     return part;
   }
-  RunOptions options() const {
-    RunOptions options;
-    options.steps_max = world_.steps_max();
-    return options;
-  }
+  RunOptions options() const { return world_.run_options(); }
   [[noreturn]] void refuse(const std::string& why) const {
     throw UserError("strategy \"" + std::string(spec_) + "\": " + why, "",
                     "see `interleaf list strategies`");

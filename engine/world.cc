@@ -100,4 +100,12 @@ std::uint64_t ScenarioWorld::steps_max() const {
   return configuration_->scenario.steps_max.value_or(200'000);
 }
 
+RunOptions ScenarioWorld::run_options(std::uint64_t seed) const {
+  RunOptions options;
+  options.seed = seed;
+  options.steps_max = steps_max();
+  options.detectors = configuration_->detectors;
+  return options;
+}
+
 }  // namespace interleaf

@@ -23,6 +23,8 @@ class ScenarioWorld {
   World& world() { return *world_; }
   const Configuration& configuration() const { return *configuration_; }
   std::uint64_t steps_max() const;
+  // What every run of it starts from: its limit of steps, its detectors.
+  RunOptions run_options(std::uint64_t seed = 0) const;
 
  private:
   std::shared_ptr<const Configuration> configuration_;

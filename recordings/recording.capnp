@@ -116,6 +116,8 @@ struct Recording {
 
   # Format 2. Where the power fails; the finding is what is lost then. No `cut`: it does not fail.
   cut @37 :PowerCut;
+  # Which detectors were on, sorted; absent: lock-order and sleep-in-atomic; "none" alone: none.
+  detectors @38 :List(String);
 }
 
 # Geometry and overrides, as `--set key=value` takes them.

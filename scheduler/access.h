@@ -44,6 +44,19 @@ enum class Op : std::uint8_t {
 // Lower case, as printed in traces and landmarks ("read", "try-acquire", ...).
 const char* op_name(Op op);
 
+// What an access orders for other CPUs, in the terms of Linux's memory model; kinds that are locks
+// by themselves (acquire, release, RCU) need none. Execution is sequentially consistent whatever it
+// says: only the data-race detector looks at it.
+enum class Order : std::uint8_t {
+  kRelaxed,
+  kAcquire,
+  kRelease,
+  kFull,
+  kConditional,  // full if it succeeds, which Scheduler::ordered() tells; else relaxed
+  kUpdate,       // relaxed, and atomic with the read it begins with (set_bit)
+  kExempt,       // a plain access that may race: the kernel's data_race()
+};
+
 // True if two accesses of one object by this operation change nothing that the other could see.
 constexpr bool op_only_reads(Op op) { return op == Op::kRead; }
 
@@ -63,6 +76,7 @@ struct Access {
   std::source_location where;
   std::uint32_t object = 0;
   Op op = Op::kBegin;
+  Order order = Order::kRelaxed;
   bool marked = true;  // READ_ONCE and friends, atomics, locks; false: a plain C access
   bool gated = false;  // only some states of the object allow it (Scheduler::gated_point)
 };

@@ -5,6 +5,16 @@
 
 namespace interleaf {
 
+std::span<const FindingKind> finding_kinds() {
+  using enum FindingKind;
+  static constexpr FindingKind kAll[] = {
+      kLostDirtyData,    kStaleData, kUseAfterFree,  kKernelBug,     kRefcount,
+      kDeadlock,         kLivelock,  kSleepInAtomic, kLockHeldAtEnd, kKernelWarning,
+      kUnexpectedReturn, kLockOrder, kDataRace,
+  };
+  return kAll;
+}
+
 std::string_view finding_name(FindingKind kind) {
   switch (kind) {
     case FindingKind::kLostDirtyData:

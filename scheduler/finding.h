@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,14 +26,16 @@ enum class FindingKind : std::uint8_t {
   kLivelock,
   kSleepInAtomic,
   kLockHeldAtEnd,
-  kDataRace,
-  kKernelWarning,
+  kKernelWarning = 10,  // values are part of digests
   kUnexpectedReturn,
   kLockOrder,
+  kDataRace,
 };
 
 // The verdict's name as users and JSON know it ("lost-dirty-data", ...).
 std::string_view finding_name(FindingKind kind);
+// All of them, by weight.
+std::span<const FindingKind> finding_kinds();
 
 struct Finding {
   FindingKind kind;

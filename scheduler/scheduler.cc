@@ -43,9 +43,9 @@ Frame::~Frame() {
 }
 
 void Scheduler::gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
-                            const char* waits_for, Where where) {
+                            const char* waits_for, Where where, Order order) {
   if (kNoPoints && open) return;
-  announce(op, object, address, true, where);
+  announce(op, object, address, true, where, order);
   const TaskMask self = task_bit(current_);
   Task& task = *task_;
   task.next.gated = true;
@@ -231,12 +231,21 @@ void Scheduler::perform_unusual(Task& task) {
     HeapScope heap;
     observer_->event(*this, task, task.next);
   }
+  if (races_ != nullptr && !epilogue_) find_races(task);
   if (steps_ >= steps_max_ && died_) end_run(RunEnd::kStopped);
   if (steps_ >= steps_max_) {
     report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
            "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
            false);
     end_run(RunEnd::kLivelock);
+  }
+}
+
+void Scheduler::find_races(const Task& task) {
+  const HeapScope heap;
+  for (std::size_t i = races_->access(task, task.next, steps_); i > 0; --i) {
+    const DataRace::Race race = races_->race(i - 1);
+    add_finding(describe_data_race(*this, race.earlier, race.later));
   }
 }
 
@@ -259,6 +268,8 @@ void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool share
   Task& task = *task_;
   task.held.push_back({lock, steps_, where, lock_class, shared});
   task.held_classes |= std::uint64_t{1} << lock_class;
+  if (races_ != nullptr) [[unlikely]]
+    races_->lock_taken(current_, task.next.object, shared);
 }
 
 void Scheduler::lock_dropped(const void* lock, Where where) {
@@ -294,11 +305,8 @@ void Scheduler::report(FindingKind kind, std::string_view object, std::string_vi
       finding.task_name = task.name;
       for (unsigned i = 0; i < task.depth; ++i) finding.stack.emplace_back(task.stack[i]->name);
     }
-    found_->resize(findings_);
-    found_->push_back(std::move(finding));
-    ++findings_;
+    add_finding(std::move(finding));
   }
-  mix(static_cast<std::uint64_t>(kind));
   if (fatal) die();
 }
 
@@ -313,7 +321,16 @@ void Scheduler::die() {
   std::abort();  // nobody resumes it
 }
 
+// Requires: a HeapScope.
+void Scheduler::add_finding(Finding finding) {
+  mix(static_cast<std::uint64_t>(finding.kind));
+  found_->resize(findings_);
+  found_->push_back(std::move(finding));
+  ++findings_;
+}
+
 void Scheduler::report_sleep_in_atomic(Where where) {
+  if (!detectors_.sleep_in_atomic) return;
   const Task& task = *task_;
   std::string what = "might sleep at line " + std::to_string(where.line()) + " while atomic";
   if (task.rcu_depth != 0) what += ", in an RCU read section";
@@ -329,7 +346,7 @@ void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where 
   (void)lock;
   const LockOrder::Path path =
       lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
-  if (path.length == 0) return;
+  if (path.length == 0 || !detectors_.lock_order) return;
   std::string object;
   std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
   report(FindingKind::kLockOrder, object,

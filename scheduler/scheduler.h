@@ -19,6 +19,8 @@
 #include "scheduler/access.h"
 #include "scheduler/arena.h"
 #include "scheduler/check.h"
+#include "scheduler/detect/data_race.h"
+#include "scheduler/detect/detectors.h"
 #include "scheduler/detect/lock_order.h"
 #include "scheduler/finding.h"
 #include "scheduler/strategy.h"
@@ -83,9 +85,10 @@ class Scheduler {
   // ---- for sync types: inside a task ----
 
   // Announces an access, lets the strategy choose, and returns when it is to be performed.
-  void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+  void point(Op op, ObjectNumber& object, const void* address, bool marked, Where where,
+             Order order = Order::kRelaxed) {
     if constexpr (kNoPoints) return;
-    announce(op, object, address, marked, where);
+    announce(op, object, address, marked, where, order);
     decide();
     perform();
     check_alive(object, address, where);
@@ -114,7 +117,23 @@ class Scheduler {
   // The same for an access that only some states allow. `open`: it is allowed now. While it is
   // not, the task is blocked; open()/close() below change that. `waits_for` is for reports.
   void gated_point(Op op, ObjectNumber& object, const void* address, Gate& gate, bool open,
-                   const char* waits_for, Where where);
+                   const char* waits_for, Where where, Order order = Order::kRelaxed);
+  // The access just performed, of order kConditional, succeeded.
+  void ordered() {
+    if (races_ != nullptr) [[unlikely]]
+      races_->ordered(current_);
+  }
+  // The current task has what its last access asked for, and comes after all who gave it up. Locks
+  // with an owner say so by lock_taken().
+  void acquired(const ObjectNumber& object) {
+    if (races_ != nullptr) [[unlikely]]
+      races_->lock_taken(current_, object.value, false);
+  }
+  // What the current task did so far comes before whoever waits for `object` goes on.
+  void wakes(const ObjectNumber& object) {
+    if (races_ != nullptr) [[unlikely]]
+      races_->wakes(current_, object.value);
+  }
   // Tasks in `tasks` (those of the gate) may now go on / may no longer.
   void open(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ |= gate.waiting & tasks; }
   void close(Gate& gate, TaskMask tasks = ~TaskMask{0}) { runnable_ &= ~(gate.waiting & tasks); }
@@ -218,7 +237,8 @@ class Scheduler {
   friend class World;
   friend class Frame;
 
-  void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where) {
+  void announce(Op op, ObjectNumber& object, const void* address, bool marked, Where where,
+                Order order = Order::kRelaxed) {
     if (object.value - 1 >= kPoisoned - 1) [[unlikely]]
       number(object, address, where);
     Access& next = task_->next;
@@ -226,6 +246,7 @@ class Scheduler {
     next.where = where;
     next.object = object.value;
     next.op = op;
+    next.order = order;
     next.marked = marked;
     next.gated = false;
   }
@@ -261,12 +282,18 @@ class Scheduler {
   }
   // Who polls takes note of what it accessed; a change of that by somebody else lets it look again.
   void watch_polled(const Task& task);
-  // An observer, a polling task, or the step limit: what most steps need not think of.
+  // An observer, a detector of data races, a polling task, or the step limit: what most steps need
+  // not think of.
   void perform_unusual(Task& task);
   void grow_places();
-  void refresh_unusual() { unusual_at_ = observer_ != nullptr || polling_ != 0 ? 0 : steps_max_; }
+  void refresh_unusual() {
+    const bool watched = observer_ != nullptr || races_ != nullptr;
+    unusual_at_ = watched || polling_ != 0 ? 0 : steps_max_;
+  }
   void tell_also(Op op, std::uint32_t object);
   void tell_freed(const void* begin, std::size_t bytes);
+  void add_finding(Finding finding);
+  void find_races(const Task& task);
   void finish_task();
   [[noreturn]] void die();
   // No task is runnable: what the run has come to, reported if that is a hang.
@@ -325,6 +352,8 @@ class Scheduler {
   std::uint32_t places_max_ = 0;     // objects that places_ has room for
   ObjectNumber** places_ = nullptr;  // in the arena, by number
   Observer* observer_ = nullptr;
+  DataRace* races_ = nullptr;  // outside the arena; null: not looked for
+  Detectors detectors_;
   Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
   std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
   Arena* arena_ = nullptr;

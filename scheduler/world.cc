@@ -83,6 +83,11 @@ void World::save(Snapshot& snapshot) const {
                            schedule_.begin() + static_cast<std::ptrdiff_t>(scheduler_->choices_));
   snapshot.findings.assign(findings_.begin(),
                            findings_.begin() + static_cast<std::ptrdiff_t>(scheduler_->findings_));
+  if (scheduler_->races_ != nullptr) {
+    snapshot.races = races_.state();
+  } else {
+    snapshot.races.clear();
+  }
 }
 
 void World::load(const Snapshot& snapshot) {
@@ -94,6 +99,7 @@ void World::restore(const Snapshot& snapshot) {
   load(snapshot);
   std::copy(snapshot.schedule.begin(), snapshot.schedule.end(), schedule_.begin());
   findings_.assign(snapshot.findings.begin(), snapshot.findings.end());
+  if (scheduler_->races_ != nullptr) races_.restore(snapshot.races);
 }
 
 const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
@@ -108,6 +114,9 @@ const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
   }
   scheduler_->steps_max_ = options.steps_max;
   scheduler_->observer_ = options.observer;
+  scheduler_->detectors_ = options.detectors;
+  scheduler_->races_ = options.detectors.data_race ? &races_ : nullptr;
+  if (options.detectors.data_race) races_.begin(scheduler_->task_count());
   scheduler_->refresh_unusual();
   strategy.begin(options.seed);
   return go(strategy);

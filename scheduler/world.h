@@ -22,6 +22,7 @@ struct RunOptions {
   std::uint64_t seed = 0;
   std::uint64_t steps_max = 1'000'000;  // reaching it is the verdict livelock
   Observer* observer = nullptr;
+  Detectors detectors;
 };
 
 // What one run came to. The schedule replays it.
@@ -60,6 +61,7 @@ class World {
     std::vector<std::byte> stacks;
     Schedule schedule;
     std::vector<Finding> findings;
+    DataRace::State races;  // empty unless the run looks for data races
   };
   void save(Snapshot& snapshot) const;
   void restore(const Snapshot& snapshot);
@@ -80,6 +82,7 @@ class World {
   Snapshot boot_;      // every task stopped at its first point
   Schedule schedule_;  // choices of the run so far; as long as the longest run was
   std::vector<Finding> findings_;
+  DataRace races_;
   RunResult result_;
 };
 

@@ -66,5 +66,39 @@ TEST(Replay, CannotJudgeAPatchItDoesNotKnow) {
   EXPECT_THROW(replay(recording), CannotJudge);
 }
 
+TEST(Replay, CannotJudgeADetectorItDoesNotKnow) {
+  Recording recording = recorded("canary", 0);
+  recording.detectors = {"crystal-ball"};
+  EXPECT_THROW(replay(recording), CannotJudge);
+}
+
+TEST(Replay, SaysWhereTheScenarioOfARecordingIsWrong) {
+  Recording recording = recorded("canary", 0);
+  recording.scenario_text = "title: [";
+  try {
+    replay(recording);
+    FAIL() << "nothing is wrong";
+  } catch (const UserError& error) {
+    EXPECT_EQ(dynamic_cast<const CannotJudge*>(&error), nullptr);
+  }
+}
+
+TEST(Replay, LooksForWhatTheRecordingLookedFor) {
+  const auto recorded_with = [](const std::vector<std::string>& detect) {
+    Overrides overrides;
+    overrides.detect = detect;
+    const auto configuration = configure(load_scenario("control"), overrides);
+    ScenarioWorld world(0, configuration);
+    const auto random = make_random();
+    return make_recording(*configuration, run_traced(world, *random, 0), {});
+  };
+  const Recording with = recorded_with({"data-race"});
+  EXPECT_EQ(with.verdict, "data-race");
+  EXPECT_TRUE(replay(decode(encode(with), "test")).exact);
+  const Recording without = recorded_with({});
+  EXPECT_EQ(without.verdict, "clean");
+  EXPECT_TRUE(replay(decode(encode(without), "test")).exact);
+}
+
 }  // namespace
 }  // namespace interleaf

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
@@ -25,13 +26,41 @@ std::pair<std::string, std::string> setting(const std::string& text) {
 
 std::vector<std::string> verdict_names() {
   std::vector<std::string> names = {"clean", "found"};
-  for (unsigned i = 0; i <= static_cast<unsigned>(FindingKind::kLockOrder); ++i) {
-    names.emplace_back(finding_name(static_cast<FindingKind>(i)));
-  }
+  for (const FindingKind kind : finding_kinds()) names.emplace_back(finding_name(kind));
   return names;
 }
 
 }  // namespace
+
+void DetectorFlags::add_to(CLI::App& verb) {
+  verb.add_option("--detect", on, "also look for this, see `interleaf list detectors`: data-race")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb.add_option("--no-detect", off, "do not look for this: lock-order, sleep-in-atomic, ...")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+void DetectorFlags::check() const {
+  for (const std::string& name : on) {
+    if (std::find(off.begin(), off.end(), name) == off.end()) continue;
+    throw UserError("detector " + name + " is asked for by --detect and refused by --no-detect", "",
+                    "give one of them");
+  }
+}
+
+void DetectorFlags::apply(Detectors& detectors) const {
+  check();
+  switch_detectors(detectors, on, true);
+  switch_detectors(detectors, off, false);
+}
+
+std::string DetectorFlags::text() const {
+  std::string text;
+  for (const std::string& name : on) text += " --detect " + shell_quoted(name);
+  for (const std::string& name : off) text += " --no-detect " + shell_quoted(name);
+  return text;
+}
 
 void ScenarioFlags::add_to(CLI::App& verb) {
   verb.add_option("SCENARIO", scenario, "a name from `interleaf list`, or a path to a YAML file")
@@ -42,6 +71,7 @@ void ScenarioFlags::add_to(CLI::App& verb) {
   verb.add_option("--without", without, "take this patch out")->allow_extra_args(false);
   verb.add_option("--set", settings, "key=value: a size, see docs/SCENARIOS.md")
       ->allow_extra_args(false);
+  detectors.add_to(verb);
 }
 
 std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
@@ -51,6 +81,9 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   overrides.with = with;
   overrides.without = without;
   for (const std::string& text : settings) overrides.settings.push_back(setting(text));
+  detectors.check();
+  overrides.detect = detectors.on;
+  overrides.no_detect = detectors.off;
   return interleaf::configure(load_scenario(scenario), std::move(overrides));
 }
 
@@ -61,7 +94,7 @@ std::string ScenarioFlags::text() const {
   for (const std::string& slug : with) text += " --with " + shell_quoted(slug);
   for (const std::string& slug : without) text += " --without " + shell_quoted(slug);
   for (const std::string& set : settings) text += " --set " + shell_quoted(set);
-  return text;
+  return text + detectors.text();
 }
 
 void VerdictFlags::add_to(CLI::App& verb) {

@@ -26,6 +26,19 @@ enum ExitCode : int {
 
 using Json = nlohmann::ordered_json;
 
+// Which detectors report: of every verb that runs something.
+struct DetectorFlags {
+  std::vector<std::string> on;
+  std::vector<std::string> off;
+
+  void add_to(CLI::App& verb);
+  // Errors: UserError for a name that is on and off.
+  void check() const;
+  // The same, and for an unknown name.
+  void apply(Detectors& detectors) const;
+  std::string text() const;
+};
+
 // Flags of every verb that takes a scenario.
 struct ScenarioFlags {
   std::string scenario;
@@ -34,6 +47,7 @@ struct ScenarioFlags {
   std::vector<std::string> with;
   std::vector<std::string> without;
   std::vector<std::string> settings;
+  DetectorFlags detectors;
 
   void add_to(CLI::App& verb);
   std::shared_ptr<const Configuration> configure() const;

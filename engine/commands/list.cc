@@ -8,6 +8,7 @@
 #include "engine/nearest.h"
 #include "engine/strategies.h"
 #include "engine/user_error.h"
+#include "scheduler/detect/detectors.h"
 
 namespace interleaf {
 namespace {
@@ -80,6 +81,16 @@ std::vector<Entry> strategy_names() {
   return entries;
 }
 
+std::vector<Entry> detectors() {
+  std::vector<Entry> entries;
+  for (const DetectorInfo& info : detector_table()) {
+    entries.push_back({{"name", std::string(info.name)},
+                       {"default", Detectors().*info.on ? "on" : "off"},
+                       {"summary", std::string(info.summary)}});
+  }
+  return entries;
+}
+
 // A paragraph each: their papers and what is different from them do not fit columns.
 void print_strategies() {
   for (const NamedStrategy& info : named_strategies()) {
@@ -117,7 +128,7 @@ void print_entries(const std::vector<Entry>& entries) {
 int list(const Flags& flags) {
   const std::vector<std::pair<std::string, std::vector<Entry> (*)()>> kinds = {
       {"scenarios", scenarios}, {"kernels", kernels},           {"patches", patches},
-      {"personas", personas},   {"strategies", strategy_names},
+      {"personas", personas},   {"strategies", strategy_names}, {"detectors", detectors},
   };
   for (const auto& [name, entries_of] : kinds) {
     if (name != flags.kind) continue;
@@ -150,7 +161,8 @@ int list(const Flags& flags) {
 Verb add_list(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("list", "what can be named: scenarios, kernels, ...");
-  verb->add_option("KIND", flags->kind, "scenarios, kernels, patches, personas or strategies");
+  verb->add_option("KIND", flags->kind,
+                   "scenarios, kernels, patches, personas, strategies or detectors");
   verb->add_flag("--json", flags->json, "one JSON object on stdout");
   return {verb, [flags] { return list(*flags); }};
 }

@@ -12,6 +12,7 @@ namespace {
 
 struct Flags {
   VerdictFlags verdict;
+  DetectorFlags detectors;
   std::string recording;
   std::uint64_t until = 0;
   bool trace = false;
@@ -27,7 +28,9 @@ Trace cut(Trace trace, std::uint64_t until) {
 
 int replay_main(const Flags& flags) {
   const Recording recording = load(flags.recording);
-  const ReplayResult result = replay(recording, flags.loose);
+  Detectors detectors = detectors_of(recording);
+  flags.detectors.apply(detectors);
+  const ReplayResult result = replay(recording, flags.loose, detectors);
   const std::string verdict = verdict_of(result.run.result);
   int code = flags.verdict.exit_code(verdict);
   if (!result.exact && !result.same_verdict) code = kExitCannotJudge;
@@ -76,6 +79,7 @@ Verb add_replay(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("replay", "run a recording again");
   flags->verdict.add_to(*verb);
+  flags->detectors.add_to(*verb);
   verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
       ->required();
   verb->add_option("--until", flags->until, "the steps up to this one, one a line");

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Atomic variables: one point per operation. Linux Documentation/atomic_t.txt names.
+// Atomic variables: one point per operation. Names and memory order of Linux
+// Documentation/atomic_t.txt: what returns a value is fully ordered, a conditional operation only
+// if it happens, the rest is relaxed.
 #pragma once
 
 #include <source_location>
@@ -29,48 +31,56 @@ class Atomic {
     at(Op::kWrite, where);
     value_ = value;
   }
+  void set_release(T value, Where where = Where::current()) {
+    at(Op::kWrite, where, Order::kRelease);
+    value_ = value;
+  }
   T xchg(T value, Where where = Where::current()) {
-    at(Op::kReadModifyWrite, where);
+    at(Op::kReadModifyWrite, where, Order::kFull);
     const T old = value_;
     value_ = value;
     return old;
   }
   // Returns the old value; the exchange happened iff that equals `expected`.
   T cmpxchg(T expected, T value, Where where = Where::current()) {
-    at(Op::kReadModifyWrite, where);
+    at(Op::kReadModifyWrite, where, Order::kConditional);
     const T old = value_;
-    if (old == expected) value_ = value;
+    if (old == expected) become(value);
     return old;
   }
   // Returns the new value.
   T add_return(T delta, Where where = Where::current()) {
+    at(Op::kReadModifyWrite, where, Order::kFull);
+    return value_ = static_cast<T>(value_ + delta);
+  }
+  T add_return_relaxed(T delta, Where where = Where::current()) {
     at(Op::kReadModifyWrite, where);
     return value_ = static_cast<T>(value_ + delta);
   }
-  void add(T delta, Where where = Where::current()) { add_return(delta, where); }
-  void inc(Where where = Where::current()) { add_return(1, where); }
-  void dec(Where where = Where::current()) { add_return(static_cast<T>(-1), where); }
+  void add(T delta, Where where = Where::current()) { add_return_relaxed(delta, where); }
+  void inc(Where where = Where::current()) { add(1, where); }
+  void dec(Where where = Where::current()) { add(static_cast<T>(-1), where); }
   bool dec_and_test(Where where = Where::current()) {
     return add_return(static_cast<T>(-1), where) == 0;
   }
   // Adds `delta` unless the value is `unless`; true if added.
   bool add_unless(T delta, T unless, Where where = Where::current()) {
-    at(Op::kReadModifyWrite, where);
+    at(Op::kReadModifyWrite, where, Order::kConditional);
     if (value_ == unless) return false;
-    value_ = static_cast<T>(value_ + delta);
+    become(static_cast<T>(value_ + delta));
     return true;
   }
   bool inc_not_zero(Where where = Where::current()) { return add_unless(1, 0, where); }
   bool inc_unless_negative(Where where = Where::current()) {
-    at(Op::kReadModifyWrite, where);
+    at(Op::kReadModifyWrite, where, Order::kConditional);
     if (value_ < 0) return false;
-    ++value_;
+    become(static_cast<T>(value_ + 1));
     return true;
   }
   bool dec_unless_positive(Where where = Where::current()) {
-    at(Op::kReadModifyWrite, where);
+    at(Op::kReadModifyWrite, where, Order::kConditional);
     if (value_ > 0) return false;
-    --value_;
+    become(static_cast<T>(value_ - 1));
     return true;
   }
 
@@ -84,8 +94,12 @@ class Atomic {
   void poke(T value) { value_ = value; }
 
  private:
-  void at(Op op, Where where) const {
-    if (Scheduler* s = Scheduler::current()) s->point(op, number_, this, true, where);
+  void at(Op op, Where where, Order order = Order::kRelaxed) const {
+    if (Scheduler* s = Scheduler::current()) s->point(op, number_, this, true, where, order);
+  }
+  void become(T value) {  // a conditional operation happens
+    value_ = value;
+    if (Scheduler* s = Scheduler::current()) s->ordered();
   }
 
   T value_{};

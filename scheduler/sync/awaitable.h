@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A marked variable that tasks can wait for, as smp_cond_load_acquire() does
 // (include/asm-generic/barrier.h): whoever waits is not runnable until the value satisfies its
-// condition, and then loads it in one point, a read. A loop with relax() that two tasks are in at
-// once has endless runs; this has none, so that all runs can be searched.
+// condition, and then loads it in one point, a read that acquires. A loop with relax() that two
+// tasks are in at once has endless runs; this has none, so that all runs can be searched.
 #pragma once
 
 #include <bit>
@@ -33,6 +33,10 @@ class Awaitable {
     at(Op::kWrite, where);
     assign(value);
   }
+  void set_release(T value, Where where = Where::current()) {
+    at(Op::kWrite, where, Order::kRelease);
+    assign(value);
+  }
   // Blocks until `condition(value)` holds, and returns the value. `condition` looks at nothing that
   // changes but its argument. Spins in Linux: legal where one must not sleep.
   template <typename Condition>
@@ -42,7 +46,8 @@ class Awaitable {
     waiting_[s->current_id()] = {
         [](const void* p, const T& value) { return (*static_cast<const Condition*>(p))(value); },
         &condition};
-    s->gated_point(Op::kRead, number_, this, gate_, condition(value_), name_, where);
+    s->gated_point(Op::kRead, number_, this, gate_, condition(value_), name_, where,
+                   Order::kAcquire);
     return value_;
   }
 
@@ -54,8 +59,8 @@ class Awaitable {
     const void* condition = nullptr;  // on the stack of the task that waits
   };
 
-  void at(Op op, Where where) const {
-    if (Scheduler* s = Scheduler::current()) s->point(op, number_, this, true, where);
+  void at(Op op, Where where, Order order = Order::kRelaxed) const {
+    if (Scheduler* s = Scheduler::current()) s->point(op, number_, this, true, where, order);
   }
   void assign(T value) {
     value_ = value;

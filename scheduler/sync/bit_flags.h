@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A word of flag bits that are set, cleared and tested atomically and on their own: a point per
 // operation, and every bit an object of its own, since operations on different bits commute.
-// A task can wait for a bit to be clear.
+// A task can wait for a bit to be clear. As in Linux, only the operations that return the old value
+// order memory; clear_release() is clear_bit_unlock().
 #pragma once
 
 #include <bit>
@@ -24,22 +25,26 @@ class BitFlags {
     return peek(bit);
   }
   void set(unsigned bit, Where where = Where::current()) {
-    at(Op::kWrite, bit, where);
+    at(Op::kWrite, bit, where, Order::kUpdate);
     assign(bit, true);
   }
   void clear(unsigned bit, Where where = Where::current()) {
-    at(Op::kWrite, bit, where);
+    at(Op::kWrite, bit, where, Order::kUpdate);
+    assign(bit, false);
+  }
+  void clear_release(unsigned bit, Where where = Where::current()) {
+    at(Op::kWrite, bit, where, Order::kRelease);
     assign(bit, false);
   }
   // Both return the old value.
   bool test_and_set(unsigned bit, Where where = Where::current()) {
-    at(Op::kReadModifyWrite, bit, where);
+    at(Op::kReadModifyWrite, bit, where, Order::kFull);
     const bool old = peek(bit);
     assign(bit, true);
     return old;
   }
   bool test_and_clear(unsigned bit, Where where = Where::current()) {
-    at(Op::kReadModifyWrite, bit, where);
+    at(Op::kReadModifyWrite, bit, where, Order::kFull);
     const bool old = peek(bit);
     assign(bit, false);
     return old;
@@ -51,7 +56,8 @@ class BitFlags {
     if (s == nullptr) return;
     s->might_sleep(where);
     s->current_task().await_detail = bit;
-    s->gated_point(Op::kWait, numbers_[bit], &numbers_[bit], gate_, !peek(bit), waits_for, where);
+    s->gated_point(Op::kWait, numbers_[bit], &numbers_[bit], gate_, !peek(bit), waits_for, where,
+                   Order::kAcquire);
   }
 
   // Part of the step under way, with no point of its own: for assertions and for what the kernel
@@ -69,15 +75,17 @@ class BitFlags {
   }
 
  private:
-  void at(Op op, unsigned bit, Where where) const {
+  void at(Op op, unsigned bit, Where where, Order order = Order::kRelaxed) const {
     if (Scheduler* s = Scheduler::current()) {
-      s->point(op, numbers_[bit], &numbers_[bit], true, where);
+      s->point(op, numbers_[bit], &numbers_[bit], true, where, order);
     }
   }
   void assign(unsigned bit, bool value) {
     poke(bit, value);
     Scheduler* s = Scheduler::current();
-    if (gate_.waiting == 0 || s == nullptr) return;
+    if (s == nullptr) return;
+    if (!value) s->wakes(numbers_[bit]);
+    if (gate_.waiting == 0) return;
     TaskMask concerned = 0;
     for (TaskMask rest = gate_.waiting; rest != 0; rest &= rest - 1) {
       const auto id = static_cast<TaskId>(std::countr_zero(rest));

@@ -20,7 +20,7 @@ class Completion {
     Scheduler* s = Scheduler::current();
     if (s == nullptr) return;
     s->might_sleep(where);
-    s->gated_point(Op::kWait, number_, this, gate_, done_ != 0, name_, where);
+    s->gated_point(Op::kWait, number_, this, gate_, done_ != 0, name_, where, Order::kFull);
     if (done_ != kForGood && --done_ == 0) s->close(gate_);
   }
   void complete(Where where = Where::current()) { finish(false, where); }
@@ -35,7 +35,7 @@ class Completion {
 
   void finish(bool for_good, Where where) {
     Scheduler* s = Scheduler::current();
-    if (s != nullptr) s->point(Op::kWake, number_, this, true, where);
+    if (s != nullptr) s->point(Op::kWake, number_, this, true, where, Order::kFull);
     if (done_ != kForGood) done_ = for_good ? kForGood : done_ + 1;
     if (s != nullptr) s->open(gate_);
   }

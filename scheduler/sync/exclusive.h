@@ -63,7 +63,8 @@ class Exclusive {
   }
   // Blocks until the lock is free, without taking it.
   void await_free(Scheduler& s, Where where) {
-    s.gated_point(Op::kWait, number_, this, gate_, owner_ == kNoTask, name_, where);
+    s.gated_point(Op::kWait, number_, this, gate_, owner_ == kNoTask, name_, where,
+                  Order::kAcquire);
   }
   bool test(Where where) const {
     if (Scheduler* s = Scheduler::current()) s->point(Op::kRead, number_, this, true, where);

@@ -21,7 +21,8 @@ class Refcount {
 
   // Requires: somebody holds a reference already; a get from zero is a finding.
   void add(int delta, Where where = Where::current()) {
-    if (count_.add_return(delta, where) - delta <= 0) misuse("a reference was taken from zero");
+    if (count_.add_return_relaxed(delta, where) - delta <= 0)
+      misuse("a reference was taken from zero");
   }
   void get(Where where = Where::current()) { add(1, where); }
   // True if the count was not zero and a reference was taken.
@@ -40,7 +41,7 @@ class Refcount {
   }
   void unfreeze(int value, Where where = Where::current()) {
     if (count_.look() != 0) misuse("unfreeze of a count that is not frozen");
-    count_.set(value, where);
+    count_.set_release(value, where);
   }
 
   int look() const { return count_.look(); }  // part of the step under way, no point

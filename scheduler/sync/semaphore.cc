@@ -12,10 +12,12 @@ void Semaphore::down(Where where) {
   s->point(Op::kAcquire, number_, this, true, where);
   if (count_ > 0) {
     --count_;
+    s->acquired(number_);
     return;
   }
   queue_[queued_++] = s->current_id();
   s->gated_point(Op::kGranted, number_, this, gate_, false, name_, where);
+  s->acquired(number_);
 }
 
 bool Semaphore::down_trylock(Where where) {
@@ -24,6 +26,7 @@ bool Semaphore::down_trylock(Where where) {
   s->point(Op::kTryAcquire, number_, this, true, where);
   if (count_ == 0) return false;
   --count_;
+  s->acquired(number_);
   return true;
 }
 

@@ -26,10 +26,23 @@ class Shared {
   T load(Where where = Where::current()) const { return read(false, where); }
   void store(T value, Where where = Where::current()) { write(value, false, where); }
 
-  T read_once(Where where = Where::current()) const { return read(true, where); }
+  // A pointer read this way heads address dependencies, as rcu_dereference() does.
+  T read_once(Where where = Where::current()) const {
+    return read(true, where, std::is_pointer_v<T> ? Order::kAcquire : Order::kRelaxed);
+  }
   void write_once(T value, Where where = Where::current()) { write(value, true, where); }
-  T load_acquire(Where where = Where::current()) const { return read(true, where); }
-  void store_release(T value, Where where = Where::current()) { write(value, true, where); }
+  T load_acquire(Where where = Where::current()) const {
+    return read(true, where, Order::kAcquire);
+  }
+  void store_release(T value, Where where = Where::current()) {
+    write(value, true, where, Order::kRelease);
+  }
+
+  // Plain accesses that may race, as within the kernel's data_race().
+  T load_racy(Where where = Where::current()) const { return read(false, where, Order::kExempt); }
+  void store_racy(T value, Where where = Where::current()) {
+    write(value, false, where, Order::kExempt);
+  }
 
   // Part of the step under way, with no point of its own: for assertions and for what the kernel
   // reads together with something else.
@@ -42,12 +55,16 @@ class Shared {
   void poke(T value) { value_ = value; }
 
  private:
-  T read(bool marked, Where where) const {
-    if (Scheduler* s = Scheduler::current()) s->point(Op::kRead, number_, this, marked, where);
+  T read(bool marked, Where where, Order order = Order::kRelaxed) const {
+    if (Scheduler* s = Scheduler::current()) {
+      s->point(Op::kRead, number_, this, marked, where, order);
+    }
     return value_;
   }
-  void write(T value, bool marked, Where where) {
-    if (Scheduler* s = Scheduler::current()) s->point(Op::kWrite, number_, this, marked, where);
+  void write(T value, bool marked, Where where, Order order = Order::kRelaxed) {
+    if (Scheduler* s = Scheduler::current()) {
+      s->point(Op::kWrite, number_, this, marked, where, order);
+    }
     value_ = value;
   }
 

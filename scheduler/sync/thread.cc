@@ -21,7 +21,7 @@ void Thread::run() {
 void Thread::start(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  s->point(Op::kWake, number_, this, true, where);
+  s->point(Op::kWake, number_, this, true, where, Order::kFull);
   if (started_) {
     s->report(FindingKind::kKernelBug, "thread", "a thread was started twice", true);
   }

@@ -9,7 +9,7 @@ void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
   s->might_sleep(where);
-  s->point(Op::kWait, number_, this, true, where);
+  s->point(Op::kWait, number_, this, true, where, Order::kFull);
   const TaskId self = s->current_id();
   s->current_task().woken = false;
   prepared_ |= task_bit(self);
@@ -32,7 +32,7 @@ void WaitQueue::finish_wait(Where where) {
   const TaskMask self = task_bit(s->current_id());
   if ((prepared_ & self) == 0) return;
   prepared_ &= ~self;
-  s->point(Op::kWait, number_, this, true, where);
+  s->point(Op::kWait, number_, this, true, where, Order::kFull);
   TaskId* const still = std::find(queue_, queue_ + waiting_, s->current_id());
   if (still != queue_ + waiting_) remove(static_cast<unsigned>(still - queue_));
 }
@@ -46,7 +46,7 @@ void WaitQueue::remove(unsigned index) {
 void WaitQueue::wake_up(unsigned exclusive_max, Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  s->point(Op::kWake, number_, this, true, where);
+  s->point(Op::kWake, number_, this, true, where, Order::kFull);
   TaskMask woken = 0;
   for (unsigned i = 0; i < waiting_;) {
     const TaskId task = queue_[i];

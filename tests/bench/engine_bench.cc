@@ -34,15 +34,15 @@ std::shared_ptr<const Configuration> configured(const char* kernel) {
 }
 
 void runs(benchmark::State& state, const char* strategy_name, const char* kernel,
-          bool covered = false) {
+          bool covered = false, const Detectors& detectors = {}) {
   ScenarioWorld world(0, configured(kernel));
   const auto inner = find_strategy(strategy_name)->make();
   Coverage coverage(false);
   const auto watched = watch(*inner, coverage);
   Strategy* strategy = covered ? watched.get() : inner.get();
   measure_resume();
-  RunOptions options;
-  options.steps_max = world.steps_max();
+  RunOptions options = world.run_options();
+  options.detectors = detectors;
   for (; options.seed < 200; ++options.seed) world.world().run(*strategy, options);
   std::uint64_t steps = 0;
   std::uint64_t switches = 0;
@@ -75,6 +75,22 @@ BENCHMARK(BM_Random_thp_write_open);
 
 void BM_Random_thp_write_open_fixed(benchmark::State& state) { runs(state, "random", "6.12.96"); }
 BENCHMARK(BM_Random_thp_write_open_fixed);
+
+// What each detector takes: the default ones switched off, one by one, and data-race switched on.
+void BM_Random_thp_write_open_no_lock_order(benchmark::State& state) {
+  runs(state, "random", "6.12.95", false, {.lock_order = false});
+}
+BENCHMARK(BM_Random_thp_write_open_no_lock_order);
+
+void BM_Random_thp_write_open_no_sleep_in_atomic(benchmark::State& state) {
+  runs(state, "random", "6.12.95", false, {.sleep_in_atomic = false});
+}
+BENCHMARK(BM_Random_thp_write_open_no_sleep_in_atomic);
+
+void BM_Random_thp_write_open_data_race(benchmark::State& state) {
+  runs(state, "random", "6.12.95", false, {.data_race = true});
+}
+BENCHMARK(BM_Random_thp_write_open_data_race);
 
 // What the statistics of `fuzz` take of a run that they watch.
 void BM_Random_thp_write_open_covered(benchmark::State& state) {

@@ -36,16 +36,20 @@ BENCHMARK(BM_DirectResume);
 enum Per { kRun, kPoint };
 
 // Runs under a strategy, reported per run or per point, as a ratio to a resume.
-void runs(benchmark::State& state, const char* strategy_name, Per per,
-          const LitmusProgram& program) {
+void runs(benchmark::State& state, const char* strategy_name, Per per, const LitmusProgram& program,
+          const Detectors& detectors = {}) {
   World world(0, program.setup);
   const auto strategy = find_strategy(strategy_name)->make();
   measure_resume();
-  std::uint64_t seed = 0;
+  RunOptions options;
+  options.detectors = detectors;
   std::uint64_t steps = 0;
-  for (; seed < 2000; ++seed) world.run(*strategy, {.seed = seed});
+  for (; options.seed < 2000; ++options.seed) world.run(*strategy, options);
   const double start = now_ns();
-  for (auto _ : state) steps += world.run(*strategy, {.seed = seed++}).steps;
+  for (auto _ : state) {
+    steps += world.run(*strategy, options).steps;
+    ++options.seed;
+  }
   const double ns = now_ns() - start;
   const double count = static_cast<double>(state.iterations());
   state.counters["runs/s"] = count / ns * 1e9;
@@ -69,6 +73,11 @@ BENCHMARK(BM_Random_cnt2_4);
 
 void BM_Random_cnt3_33(benchmark::State& state) { runs(state, "random", kPoint, cnt(3, 33)); }
 BENCHMARK(BM_Random_cnt3_33);
+
+void BM_Random_cnt3_33_data_race(benchmark::State& state) {
+  runs(state, "random", kPoint, cnt(3, 33), {.data_race = true});
+}
+BENCHMARK(BM_Random_cnt3_33_data_race);
 
 void BM_Random_bbuf2(benchmark::State& state) { runs(state, "random", kPoint, bbuf2()); }
 BENCHMARK(BM_Random_bbuf2);
