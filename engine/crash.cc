@@ -219,8 +219,7 @@ CrashSearch::CrashSearch(unsigned slot, std::shared_ptr<const Configuration> con
 
 CrashSearch::Logged CrashSearch::log_first_run(const Schedule& schedule) {
   const auto strategy = make_replay(schedule);
-  RunOptions options;
-  options.steps_max = world_.steps_max();
+  RunOptions options = world_.run_options();
   if (loses_data(log_.run(world_.world(), *strategy, options))) return Logged::kLosesData;
   const std::vector<TaskId> order = first_order(log_);
   if (order == tasks_of(log_)) return Logged::kYes;
@@ -233,8 +232,7 @@ CrashSearch::Logged CrashSearch::log_first_run(const Schedule& schedule) {
 // Runs the order of the log's run, or another one of its steps. True if the first `steps` went so.
 bool CrashSearch::run_in_order(const std::vector<TaskId>& order, StepNumber steps) {
   InOrder strategy(order, log_.values());
-  RunOptions options;
-  options.steps_max = world_.steps_max();
+  RunOptions options = world_.run_options();
   log_.run(world_.world(), strategy, options);
   if (log_.steps() < steps) return false;
   for (StepNumber step = 0; step < steps; ++step) {
@@ -351,8 +349,7 @@ std::vector<TaskId> CrashSearch::in_order(const CrashOracle& oracle, Broken& bro
 
 bool CrashSearch::replay(Strategy& strategy, PowerCut cut, bool by_landmark, TracedRun& run) {
   TraceCollector collector(run.trace);
-  RunOptions options;
-  options.steps_max = world_.steps_max();
+  RunOptions options = world_.run_options();
   options.observer = &collector;
   run.result = log_.run(world_.world(), strategy, options);
   run.result.findings.clear();

@@ -44,7 +44,7 @@ class Explainer {
     schedule_ = recording_.choices;
     if (!options_.keep_waits) take_waits_away();
     ScenarioWorld world(0, report_.configuration);
-    run_.steps_max = world.steps_max();
+    run_ = world.run_options();
     report_.reduced = report_.waits != 0 || !recording_.minimality;
     if (report_.reduced) {
       schedule_ = reduce(world.world(), schedule_, run_, same_, kReduceRuns).run.schedule;
@@ -75,7 +75,7 @@ class Explainer {
     RunLog log;
     {
       ScenarioWorld world(0, report_.configuration);
-      run_.steps_max = world.steps_max();
+      run_ = world.run_options();
       const auto replay = make_replay(schedule_);
       log = log_run(world.world(), *replay, run_);
     }
@@ -85,7 +85,7 @@ class Explainer {
       if (!is_wait) order.push_back(&log.steps[i]);
     }
     ScenarioWorld world(0, changed);
-    run_.steps_max = world.steps_max();
+    run_ = world.run_options();
     const auto reordered = make_reordered(std::move(order), 0);
     const RunResult& run = world.world().run(*reordered, run_);
     if (!same_(run)) return;

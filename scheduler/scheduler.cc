@@ -87,6 +87,8 @@ void Scheduler::relax(Where where) {
   Polled& polled = *task_->polled;
   ObjectNumber own{kPrivateObject};
   announce(Op::kRelax, own, nullptr, true, where);
+  polled.blind = polled.objects.empty();
+  if (polled.blind) polled.changed = steps_ - task_->own_steps != polled.others_steps;
   if (!polled.changed) {
     runnable_ &= ~self;
     relaxing_ |= self;
@@ -97,7 +99,8 @@ void Scheduler::relax(Where where) {
     for (const std::uint32_t object : polled.objects) tell_also(Op::kRead, object);
   }
   polled.objects.clear();
-  polled.changed = false;
+  polled.changed = polled.blind = false;
+  polled.others_steps = steps_ - task_->own_steps;
 }
 
 void Scheduler::wait_for_quiet(Where where) {
@@ -217,7 +220,7 @@ void Scheduler::watch_polled(const Task& task) {
     const bool known = std::find(objects.begin(), objects.end(), access.object) != objects.end();
     if (id == task.id) {
       if (!known && access.object != kPrivateObject) objects.push_back(access.object);
-    } else if (objects.empty() || (known && !op_only_reads(access.op))) {
+    } else if (polled.blind || (known && !op_only_reads(access.op))) {
       polled.changed = true;
       runnable_ |= relaxing_ & task_bit(id);
       relaxing_ &= ~task_bit(id);

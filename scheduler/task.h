@@ -28,7 +28,9 @@ struct HeldLock {
 // What a task in a polling loop accessed since the end of its last turn.
 struct Polled {
   std::vector<std::uint32_t> objects;
-  bool changed = false;  // by another task since it was accessed
+  bool changed = false;            // by another task since it was accessed
+  bool blind = false;              // the turn accessed nothing: any step of another task will do
+  std::uint64_t others_steps = 0;  // steps of other tasks before this turn
 };
 
 enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };

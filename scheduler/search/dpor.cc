@@ -44,12 +44,23 @@ class OpenPaths {
     paths_.pop_back();
     return true;
   }
-  // Somebody waits, and nothing is there for it.
-  bool wanted() const { return hungry_ > 0; }
+  // True if somebody waits and nothing is there for it; then give() must follow. So a path never
+  // waits for a worker: others may wait for what its first step does (DporNode::settled).
+  bool promise() {
+    if (hungry_ <= 0) return false;
+    const std::lock_guard lock(mutex_);
+    if (hungry_ <= 0) return false;
+    --hungry_;
+    return true;
+  }
+  // Nothing, after all, if it is empty.
   void give(DporPath path) {
     const std::lock_guard lock(mutex_);
+    if (path.empty()) {
+      ++hungry_;
+      return;
+    }
     paths_.push_back(std::move(path));
-    --hungry_;
     changed_.notify_one();
   }
   void end() {
@@ -64,7 +75,7 @@ class OpenPaths {
   std::condition_variable changed_;
   std::vector<DporPath> paths_;
   unsigned working_;
-  std::atomic<int> hungry_ = -1;  // those who wait, less the paths that are there for them
+  std::atomic<int> hungry_ = -1;  // those who wait, less the paths there or promised
   bool over_ = false;
 };
 
@@ -119,11 +130,7 @@ class Worker {
       do {
         run();
         tick_();
-        if (shared_.open.wanted()) {
-          if (DporPath given = walk_.give_away(); !given.empty()) {
-            shared_.open.give(std::move(given));
-          }
-        }
+        if (shared_.open.promise()) shared_.open.give(walk_.give_away());
         if (ends()) return;
       } while (walk_.back_to_open_choice(ends));
     }

@@ -116,9 +116,9 @@ void DporWalk::begin(std::uint64_t) {
 }
 
 void DporWalk::end(const Scheduler& s, bool cut) {
-  if (pause_ != Pause::kNone || cut) return;
+  if (pause_ != Pause::kNone) return;
   complete_step(s);
-  look_at_blocked(s);
+  if (!cut) look_at_blocked(s);
 }
 
 Hash128 DporWalk::order() const {
