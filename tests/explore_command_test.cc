@@ -51,7 +51,7 @@ class ExploreCommand : public testing::Test {
   }
   bool has_state() const { return fs::exists(directory_ / "state"); }
   static std::string limited(const char* signal, unsigned milliseconds) {
-    return std::string("timeout --preserve-status -s ") + signal + " 0." +
+    return std::string("timeout --foreground --preserve-status -s ") + signal + " 0." +
            std::to_string(1000 + milliseconds).substr(1);
   }
 

@@ -273,11 +273,11 @@ const std::vector<Maker>& makers() {
       {"urw", 0xfeee2d46ffb898f9, [](const Trial& trial) { return make_urw(trial.events); }},
       {"surw", 0xcc73d2667c00caa8,
        [](const Trial& t) { return make_surw({t.objects.at(1).place}, t.objects.at(1).events); }},
-      {"surw, an object", 0x28434f3b31650426,
+      {"surw, an object", 0xa8edac0e139830ba,
        [](const Trial& t) { return make_surw(t, SurwScope::kObject); }},
-      {"surw, a kind", 0x28434f3b31650426,
+      {"surw, a kind", 0xa8edac0e139830ba,
        [](const Trial& t) { return make_surw(t, SurwScope::kKind); }},
-      {"portfolio", 0x55f0aa05cd148826, [](const Trial& trial) { return make_portfolio(trial); }},
+      {"portfolio", 0xce80670e48d16720, [](const Trial& trial) { return make_portfolio(trial); }},
   };
   return all;
 }

@@ -5,6 +5,8 @@
 #include <benchmark/benchmark.h>
 
 #include <boost/context/fiber.hpp>
+#include <memory>
+#include <vector>
 
 #include "scheduler/world.h"
 #include "tests/bench/resume.h"
@@ -57,6 +59,27 @@ void runs(benchmark::State& state, const char* strategy_name, Per per, const Lit
   report_ratio(state, ns / (per == kRun ? count : static_cast<double>(steps)));
 }
 
+// The runs of a strategy's first seeds again, from their schedules.
+void replays(benchmark::State& state, const char* strategy_name, const LitmusProgram& program) {
+  constexpr unsigned kRecorded = 64;
+  World world(0, program.setup);
+  const auto strategy = find_strategy(strategy_name)->make();
+  measure_resume();
+  std::vector<std::unique_ptr<ReplayStrategy>> recorded;
+  for (unsigned seed = 0; seed < kRecorded; ++seed) {
+    recorded.push_back(make_replay(world.run(*strategy, {.seed = seed}).schedule));
+  }
+  for (const auto& replay : recorded) world.run(*replay, {});
+  std::uint64_t steps = 0;
+  unsigned next = 0;
+  const double start = now_ns();
+  for (auto _ : state) steps += world.run(*recorded[next++ % kRecorded], {}).steps;
+  const double ns = now_ns() - start;
+  state.counters["runs/s"] = static_cast<double>(state.iterations()) / ns * 1e9;
+  state.counters["points"] = static_cast<double>(steps) / static_cast<double>(state.iterations());
+  report_ratio(state, ns / static_cast<double>(steps));
+}
+
 void BM_PointThatStays(benchmark::State& state) {
   runs(state, "keep-running", kPoint, cnt(3, 3333));
 }
@@ -78,6 +101,12 @@ void BM_Random_cnt3_33_data_race(benchmark::State& state) {
   runs(state, "random", kPoint, cnt(3, 33), {.data_race = true});
 }
 BENCHMARK(BM_Random_cnt3_33_data_race);
+
+void BM_ReplayRandom_cnt3_33(benchmark::State& state) { replays(state, "random", cnt(3, 33)); }
+BENCHMARK(BM_ReplayRandom_cnt3_33);
+
+void BM_Pct_cnt3_33(benchmark::State& state) { runs(state, "pct", kRun, cnt(3, 33)); }
+BENCHMARK(BM_Pct_cnt3_33);
 
 void BM_Random_bbuf2(benchmark::State& state) { runs(state, "random", kPoint, bbuf2()); }
 BENCHMARK(BM_Random_bbuf2);

@@ -52,20 +52,32 @@ struct LockedCounter : Counter {
 struct MostlyPrivate : Counter {
   static constexpr unsigned kAccesses = 66;
   bool spread;
+  unsigned work;
   Shared<int> own[3];
 
-  MostlyPrivate(unsigned of_times, bool is_spread) : Counter(3, of_times), spread(is_spread) {
+  MostlyPrivate(unsigned of_times, bool is_spread, unsigned of_work = 0)
+      : Counter(3, of_times), spread(is_spread), work(of_work) {
     CHECK(2 * of_times <= kAccesses);
+  }
+  void do_work() const {
+    for (unsigned i = 0; i < work; ++i) asm volatile("" : : "r"(i) : "memory");
   }
   void run_private(unsigned self) {
     const unsigned others = kAccesses - 2 * times;
     unsigned done = 0;
     for (unsigned i = 0; i < times; ++i) {
       const unsigned before = spread ? others * (i + 1) / times : others;
-      for (; done < before; ++done) own[self].store(1);
-      increment();
+      for (; done < before; ++done) store_own(self);
+      do_work();
+      const int value = count.load();
+      do_work();
+      count.store(value + 1);
     }
-    for (; done < others; ++done) own[self].store(1);
+    for (; done < others; ++done) store_own(self);
+  }
+  void store_own(unsigned self) {
+    do_work();
+    own[self].store(1);
   }
   void add_tasks(Scheduler& s) {
     for (unsigned i = 0; i < tasks; ++i) {
@@ -130,6 +142,9 @@ LitmusProgram long3(unsigned times) {
 }
 LitmusProgram spread3(unsigned times) {
   return litmus_program<MostlyPrivate>(numbered("spread3_", times), times, true);
+}
+LitmusProgram spread3_working(unsigned times, unsigned work) {
+  return litmus_program<MostlyPrivate>(numbered("spread3_", times) + "+work", times, true, work);
 }
 LitmusProgram sb() { return litmus_program<StoreBuffering>("sb"); }
 LitmusProgram writers(unsigned tasks) {

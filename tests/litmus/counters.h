@@ -14,6 +14,8 @@ LitmusProgram lockcnt(unsigned tasks, unsigned times);  // "lockcntT_N"
 // their own: the increments come last, or evenly spread. Requires: times <= 33.
 LitmusProgram long3(unsigned times);    // "long3_K"
 LitmusProgram spread3(unsigned times);  // "spread3_K"
+// The same with `work` rounds of a loop between two accesses: what code does besides.
+LitmusProgram spread3_working(unsigned times, unsigned work);  // "spread3_K+work"
 // Store buffering: each of two tasks stores to a variable and loads the other's.
 LitmusProgram sb();
 // `tasks` tasks that store to one variable.

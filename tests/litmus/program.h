@@ -32,17 +32,17 @@ LitmusProgram litmus_program(std::string name, Arguments... arguments) {
 // Adds a task that calls (state->*kBody)(index).
 template <auto kBody, typename State>
 void add_numbered_task(Scheduler& s, const char* name, State* state, unsigned index) {
-  struct Argument {
+  struct Numbered {
     State* state;
     unsigned index;
   };
   s.spawn(
       name + std::to_string(index),
       [](void* p) {
-        const auto& a = *static_cast<Argument*>(p);
+        const auto& a = *static_cast<Numbered*>(p);
         (a.state->*kBody)(a.index);
       },
-      new Argument{state, index});
+      new Numbered{state, index});
 }
 
 // Fatal, since what comes after has no meaning any more. `object` names what was violated.
