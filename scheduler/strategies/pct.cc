@@ -10,6 +10,7 @@
 // kPatience decisions won running; the bound is for programs that do neither.
 #include "scheduler/strategies/pct.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -33,28 +34,19 @@ class Pct final : public Strategy, public PctSource {
     // Not sorted: a later change may leave its task above that of an earlier one.
     for (unsigned i = 0; i < changes_; ++i) change_at_[i] = 1 + prng_.below(decisions_);
     decision_ = 0;
+    settled_until_ = 0;
     lowest_ = 0;
     bent_ = false;
     streak_ = Streak();
   }
 
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
-    if (decision_++ == 0) deal(scheduler.task_count());
-    TaskId task = highest(scheduler, runnable);
-    int change = 0;
-    for (unsigned i = 0; i < changes_; ++i) {
-      if (change_at_[i] == decision_) change = static_cast<int>(i) + 1;
+    // Whoever won among the same tasks wins again, as long as no priority changes.
+    if (++decision_ < settled_until_ && runnable == settled_for_ &&
+        scheduler.task(settled_).next.op != Op::kRelax) {
+      return settled_;
     }
-    if (change != 0) {
-      priority_[task] = change;
-      task = highest(scheduler, runnable);
-    }
-    if (streak_.too_long(task)) {
-      bent_ = true;
-      priority_[task] = --lowest_;
-      task = highest(scheduler, runnable);
-    }
-    return task;
+    return settle(scheduler, runnable);
   }
 
   unsigned pick_value(const Scheduler&, const char*, unsigned count) override {
@@ -67,6 +59,34 @@ class Pct final : public Strategy, public PctSource {
 
  private:
   static constexpr unsigned kDepthMax = 32;
+
+  TaskId settle(const Scheduler& scheduler, TaskMask runnable) {
+    if (decision_ == 1) deal(scheduler.task_count());
+    if (settled_until_ != 0) streak_.add(decision_ - 1 - settled_at_);
+    settled_until_ = 0;
+    TaskId task = highest(scheduler, runnable);
+    int change = 0;
+    for (unsigned i = 0; i < changes_; ++i) {
+      if (change_at_[i] == decision_) change = static_cast<int>(i) + 1;
+    }
+    if (change != 0) {
+      priority_[task] = change;
+      task = highest(scheduler, runnable);
+    }
+    if (streak_.too_long(task)) {
+      bent_ = true;
+      priority_[task] = --lowest_;
+      return highest(scheduler, runnable);
+    }
+    settled_for_ = runnable;
+    settled_ = task;
+    settled_at_ = decision_;
+    settled_until_ = decision_ + streak_.left();
+    for (unsigned i = 0; i < changes_; ++i) {
+      if (change_at_[i] > decision_) settled_until_ = std::min(settled_until_, change_at_[i]);
+    }
+    return task;
+  }
 
   // A random permutation of priorities above those of the changes.
   void deal(unsigned count) {
@@ -104,6 +124,11 @@ class Pct final : public Strategy, public PctSource {
   unsigned changes_ = 0;
   bool bent_ = false;
   std::uint32_t decision_ = 0;
+  // Who won, among whom, at which decision, and before which one that stays so; 0: unknown.
+  TaskId settled_ = kNoTask;
+  TaskMask settled_for_ = 0;
+  std::uint32_t settled_at_ = 0;
+  std::uint32_t settled_until_ = 0;
   int lowest_ = 0;
   Streak streak_;
   std::array<std::uint32_t, kDepthMax> change_at_ = {};

@@ -53,6 +53,9 @@ class Streak {
     length_ = 0;
     return true;
   }
+  // The same task wins fewer than left() decisions more without too_long(): told later.
+  std::uint32_t left() const { return kPatience - length_; }
+  void add(std::uint32_t decisions) { length_ += decisions; }
 
  private:
   TaskId task_ = kNoTask;
