@@ -315,8 +315,8 @@ std::string minimality_text(const Recording& recording) {
 
 std::string minimality_line(const Recording& recording) {
   if (!recording.minimality) return "";
-  return fmt::format(" minimised to {} preemptions ({})\n", recording.preemptions,
-                     minimality_text(recording));
+  return fmt::format(" minimised to {} preemption{} ({})\n", recording.preemptions,
+                     recording.preemptions == 1 ? "" : "s", minimality_text(recording));
 }
 
 std::string consequence(const TracedRun& run) {

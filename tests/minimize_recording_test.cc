@@ -56,6 +56,7 @@ TEST(MinimizeRecording, KeepsTheSignatureAndNeverAddsPreemptions) {
     if (entry.path().extension() != ".rec") continue;
     for (const bool keep_workload : {false, true}) {
       const Recording given = load(entry.path().string());
+      if (given.cut) continue;  // its run goes straight to the cut
       MinimizeOptions options = quick();
       options.keep_workload = keep_workload;
       const MinimizeReport report = minimize_recording(given, options);
