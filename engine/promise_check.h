@@ -49,7 +49,7 @@ class PromiseCheck {
   std::vector<CrashOracle::Block> blocks_;
   EventSet acknowledged_;
   std::uint32_t index_ = BrokenPromise::kStart;
-  const CrashLog::Promise* promise_ = nullptr;  // null: what was there at the start
+  const CrashLog::Promise* promise_ = nullptr;    // null: what was there at the start
   const CrashLog::Metadata* metadata_ = nullptr;  // of the file, after recovery
   std::vector<std::uint32_t> writes_;             // to the file
   std::optional<BrokenPromise> broken_;

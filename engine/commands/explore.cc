@@ -148,9 +148,9 @@ int explore_main(Flags flags) {
   }
   if (paths.empty() && !report.findings.empty()) {
     fmt::print(stderr, "interleaf explore {} {}{}\n", flags.scenario.text(),
-               options.unbounded ? "--unbounded"
-                                 : fmt::format("--preemptions {}",
-                                               report.search.findings.front().preemptions),
+               options.unbounded
+                   ? "--unbounded"
+                   : fmt::format("--preemptions {}", report.search.findings.front().preemptions),
                options.crash ? " --crash" : "");
   }
   for (const std::string& path : paths) print_replay_command(path);
