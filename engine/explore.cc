@@ -65,7 +65,7 @@ std::vector<std::pair<std::string, std::string>> identity_of(const Configuration
   const std::string& text = configuration.scenario.text;
   std::string sizes;
   for (const auto& [name, value] : configuration.overrides.settings)
-    sizes += name + "=" + value + " ";
+    sizes.append(name).append("=").append(value).append(" ");
   return {{"interleaf", version()},
           {"scenario", configuration.scenario.name},
           {"digest of the scenario", digest_text(XXH64(text.data(), text.size(), 0))},

@@ -49,7 +49,7 @@ Recording::Minimality minimality_of(const MinimumResult& found, bool overlap) {
   } else if (overlap) {
     known.text = "nothing is claimed: which calls overlap counts here, and no search sees that";
   } else {
-    known.preemptions = static_cast<std::uint64_t>(found.clean_up_to + 1);
+    known.preemptions = static_cast<std::uint64_t>(found.clean_up_to) + 1;
     known.orders = found.orders;
     known.other_findings = found.other_findings;
     if (!found.is_minimum() && *found.budget != 0) {

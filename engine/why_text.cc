@@ -63,7 +63,7 @@ std::string instead_text(const WhyReport& report, const WhyLink& link) {
   std::vector<std::string> verdicts;
   for (const std::string& signature : link.instead) {
     std::string verdict = signature.empty() ? "clean" : signature.substr(0, signature.find(':'));
-    if (verdict == report.verdict) verdict = "another " + verdict;
+    if (verdict == report.verdict) verdict.insert(0, "another ");
     if (std::find(verdicts.begin(), verdicts.end(), verdict) == verdicts.end()) {
       verdicts.push_back(std::move(verdict));
     }

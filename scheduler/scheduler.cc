@@ -132,7 +132,7 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
 // Where objects are, by number: who frees memory knows it only by address.
 void Scheduler::grow_places() {
   const std::uint32_t count = std::max(1024u, 2 * places_max_);
-  auto** grown = static_cast<ObjectNumber**>(arena_->allocate(count * sizeof(ObjectNumber*)));
+  auto** grown = static_cast<ObjectNumber**>(arena_->allocate(count * sizeof(void*)));
   std::fill(grown, grown + count, nullptr);
   std::copy(places_, places_ + places_max_, grown);
   if (places_ != nullptr) arena_->free(places_);

@@ -203,8 +203,8 @@ class Comparison {
     for (const auto& [task, results] : base_.results) {
       const auto found = other.results.find(task);
       if (found != other.results.end() && found->second == results) continue;
-      text += "\n  " + task + ": " + results +
-              "\n  and: " + (found == other.results.end() ? "" : found->second);
+      text.append("\n  ").append(task).append(": ").append(results);
+      text.append("\n  and: ").append(found == other.results.end() ? "" : found->second);
     }
     return text;
   }
@@ -237,7 +237,7 @@ class Comparison {
 
 unsigned times() {
   const char* soak = std::getenv("INTERLEAF_SOAK");
-  return soak == nullptr ? 1 : static_cast<unsigned>(std::max(1, std::atoi(soak)));
+  return soak == nullptr ? 1 : static_cast<unsigned>(std::max(1L, std::strtol(soak, nullptr, 10)));
 }
 
 // "" if all linearisations of `runs` runs that were tried came to the same.

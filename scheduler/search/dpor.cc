@@ -314,7 +314,9 @@ class Search {
   }
 
   void report(World& world) {
-    for (const auto& [signature, hit] : hits_) {
+    for (const auto& found : hits_) {
+      const std::string& signature = found.first;
+      const Hit& hit = found.second;
       const auto accepted = [&](const RunResult& run) {
         if (run.clean()) return false;
         if (options_.signatures) {

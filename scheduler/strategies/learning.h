@@ -53,6 +53,6 @@ struct ReadsFrom {
 std::vector<ReadsFrom> predict_reads_from(World& world, RunOptions options = {},
                                           std::size_t count_max = 10'000);
 // `predicted`: what to try first.
-std::unique_ptr<LearningStrategy> make_rff(std::vector<ReadsFrom> predicted);
+std::unique_ptr<LearningStrategy> make_rff(const std::vector<ReadsFrom>& predicted);
 
 }  // namespace interleaf

@@ -256,7 +256,7 @@ class Rff final : public LearningStrategy {
 
 }  // namespace
 
-std::unique_ptr<LearningStrategy> make_rff(std::vector<ReadsFrom> predicted) {
+std::unique_ptr<LearningStrategy> make_rff(const std::vector<ReadsFrom>& predicted) {
   return std::make_unique<Rff>(predicted);
 }
 
