@@ -20,9 +20,9 @@ constexpr std::uint32_t kDecisionsPerTrial = 3;
 
 class Maker {
  public:
-  Maker(ScenarioWorld& world, std::string_view spec) : world_(world), spec_(spec) {
-    std::string_view rest = spec;
-    name_ = next(rest);
+  Maker(ScenarioWorld& world, std::string_view spec)
+      : world_(world), spec_(spec), name_(spec.substr(0, spec.find(':'))) {
+    std::string_view rest = spec.substr(name_.size());
     while (!rest.empty()) {
       rest.remove_prefix(1);
       parameters_.push_back(next(rest));

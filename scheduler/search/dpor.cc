@@ -47,11 +47,11 @@ class OpenPaths {
   // True if somebody waits and nothing is there for it; then give() must follow. So a path never
   // waits for a worker: others may wait for what its first step does (DporNode::settled).
   bool promise() {
-    if (hungry_ <= 0) return false;
+    if (hungry_ <= 0) return false;  // as a rule; the lock would be asked for after every run
     const std::lock_guard lock(mutex_);
-    if (hungry_ <= 0) return false;
-    --hungry_;
-    return true;
+    const bool hungry = hungry_ > 0;
+    if (hungry) --hungry_;
+    return hungry;
   }
   // Nothing, after all, if it is empty.
   void give(DporPath path) {

@@ -47,7 +47,9 @@ class Feedback final : public LearningStrategy {
   void forced(const Scheduler& scheduler, TaskId only) override { goes_on(scheduler, only); }
 
   unsigned pick_value(const Scheduler& scheduler, const char*, unsigned count) override {
-    const auto value = static_cast<unsigned>(std::uint64_t{draw()} * count >> 32);
+    std::uint64_t product = draw();
+    product *= count;
+    const auto value = static_cast<unsigned>(product >> 32);
     coverage_.value(scheduler.current_id(), value);
     return value;
   }

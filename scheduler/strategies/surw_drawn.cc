@@ -59,12 +59,14 @@ void add(Counted& to, const Trial::Object& object) {
 std::unique_ptr<Strategy> make_surw(const Trial& trial, SurwScope scope) {
   std::vector<Counted> all;  // in order of first access
   for (const Trial::Object& object : trial.objects) {
-    auto to = all.end();
-    if (scope == SurwScope::kKind) {
-      to = std::find_if(all.begin(), all.end(),
-                        [&](const Counted& counted) { return counted.kind == object.kind; });
+    const auto same = std::find_if(all.begin(), all.end(), [&](const Counted& counted) {
+      return scope == SurwScope::kKind && counted.kind == object.kind;
+    });
+    if (same != all.end()) {
+      add(*same, object);
+    } else {
+      add(all.emplace_back(), object);
     }
-    add(to == all.end() ? all.emplace_back() : *to, object);
   }
   std::erase_if(all, [](const Counted& counted) {
     return std::count_if(counted.events.begin(), counted.events.end(),

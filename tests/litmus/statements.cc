@@ -293,7 +293,7 @@ void (*find_statement(std::string_view word))(Runner&, unsigned) {
       if (statement.word == word) return statement.run;
     }
   }
-  CHECK(false && "no such statement");
+  CHECK(false);  // there is no such statement
 }
 
 struct Step {
