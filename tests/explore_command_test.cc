@@ -98,6 +98,17 @@ TEST_F(ExploreCommand, UnboundedPrintsTheSameBytesForAnyNumberOfJobs) {
   EXPECT_EQ(explore("small.yaml --unbounded -j 1").out, explore("small.yaml --unbounded -j 3").out);
 }
 
+// Steps that touch more than they announced woke tasks whose orders were run already.
+TEST_F(ExploreCommand, UnboundedCountsAnOrderOnceThoughItIsRunAgain) {
+  std::string text = kSmall;
+  text.replace(text.find("close(fd)"), 9, "pread(fd, 4K, 0)");
+  std::ofstream(directory_ / "read.yaml") << text;
+  for (const char* jobs : {"1", "3"}) {
+    const Output output = explore(std::string("read.yaml --unbounded --json -j ") + jobs);
+    EXPECT_EQ(Json::parse(output.out)["orders"], 222) << output.err;
+  }
+}
+
 TEST_F(ExploreCommand, UnboundedSaysWhenItIsNotComplete) {
   const Output stopped = explore("control --unbounded --runs 500");
   EXPECT_EQ(stopped.status, 125);
