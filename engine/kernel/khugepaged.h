@@ -44,6 +44,8 @@ struct collapse_control {
 	unsigned present = 0;
 };
 
+/* Is the last user of the mm gone? */
+bool hpage_collapse_test_exit(mm_struct *mm);
 bool file_thp_enabled(vm_area_struct *vma);
 bool thp_vma_allowable(vm_area_struct *vma, bool is_khugepaged);
 
