@@ -31,7 +31,6 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   dpor.run = options.run;
   dpor.interrupted = options.interrupted;
   dpor.signatures = signature_of_order;
-  dpor.distinct = true;
   if (options.progress) {
     dpor.progress = [&](const DporProgress& now) {
       options.progress({.runs = now.runs, .seconds = now.seconds});

@@ -13,7 +13,6 @@
 #include "scheduler/search/crew.h"
 #include "scheduler/search/dpor_walk.h"
 #include "scheduler/search/normal_form.h"
-#include "scheduler/search/prefix_set.h"
 
 namespace interleaf {
 namespace {
@@ -97,7 +96,6 @@ struct Shared {
   std::atomic<std::size_t> snapshot_bytes = 0;
   std::atomic<const char*> budget = nullptr;  // not null: the search ends
   std::mutex ended;
-  PrefixSet orders;  // if DporOptions::distinct
 
   void spend(const char* which) {
     budget = which;
@@ -155,10 +153,6 @@ class Worker {
     walk_.end(world_.scheduler(), too_long);
     ++shared_.runs;
     if (walk_.pause() == DporWalk::Pause::kRedundant) {
-      ++redundant;
-      return;
-    }
-    if (shared_.options.distinct && !shared_.orders.insert(walk_.order())) {
       ++redundant;
       return;
     }

@@ -49,10 +49,7 @@ struct DporOptions {
   bool snapshots = true;        // false: run every prefix again
   unsigned snapshot_steps = 0;  // steps between snapshots, at least; 0: by the World's size
   bool hash_orders = false;     // ended() gets the hash of the order; costs time
-  // Remembers the hash of every order: one that is run again counts as redundant. Sleeping tasks
-  // are woken too often where steps touch more than they announced. 32 to 64 bytes an order.
-  bool distinct = false;
-  RunOptions run;  // the seed is not used; no observer
+  RunOptions run;               // the seed is not used; no observer
   DporFault fault = DporFault::kNone;
 
   // Called by workers, in their threads and at the same time if there are several. What a run
@@ -98,8 +95,7 @@ struct DporResult {
 // Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws what `with_world` throws.
 // Classes, findings and completeness do not depend on the number of jobs or on timing, unless the
 // search was out of budget: every worker's choices are covered for those that were handed out after
-// them. The numbers of redundant runs, events and fallbacks may. Where steps touch more than they
-// announced, some orders may be run to their end twice, which only `distinct` notices.
+// them. The numbers of redundant runs, events and fallbacks may.
 DporResult explore_dpor(const WithWorld& with_world, const DporOptions& options);
 
 // One worker. `world` must not be paused; it is left in any state.
