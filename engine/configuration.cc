@@ -129,7 +129,8 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   for (const std::string& slug : scenario.patches_without) c.patches &= ~patch_named(slug);
   for (const std::string& slug : overrides.with) c.patches |= patch_named(slug);
   for (const std::string& slug : overrides.without) c.patches &= ~patch_named(slug);
-  if (const char* conflict = kernel::patch_conflict(c.patches)) throw CannotJudge(conflict);
+  const std::string refusal = kernel::patch_refusal(*c.kernel, c.patches);
+  if (!refusal.empty()) throw CannotJudge(refusal);
 
   switch_detectors(c.detectors, scenario.detect, true);
   switch_detectors(c.detectors, overrides.detect, true);

@@ -132,7 +132,7 @@ TEST_F(Commands, CannotJudgePatchesThatExcludeEachOther) {
   const Output output =
       interleaf("run canary --with open-flush-under-lock --with open-flush-before-purge");
   EXPECT_EQ(output.status, 125);
-  EXPECT_NE(output.err.find("place the same flush"), std::string::npos) << output.err;
+  EXPECT_NE(output.err.find("change the same place in two ways"), std::string::npos) << output.err;
 }
 
 TEST_F(Commands, CannotJudgeATableThatCanNotHappen) {
