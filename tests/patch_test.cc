@@ -64,5 +64,86 @@ TEST(Patches, KernelsWhoseCodeIsNotPortedAreRefused) {
     EXPECT_EQ(patch_refusal(*find_kernel(name), find_kernel(name)->patches), "");
 }
 
+/* With and without these, on this kernel. */
+std::string refusal(const char* version, std::initializer_list<Patch> with,
+                    std::initializer_list<Patch> without = {}) {
+  const kernel_info& kernel = *find_kernel(version);
+  return patch_refusal(kernel, (kernel.patches | bits_of(with)) & ~bits_of(without));
+}
+
+TEST(Patches, AreRefusedByNameAndWithARemedy) {
+  EXPECT_EQ(refusal("7.2", {Patch::kKhugepagedWriteAllDirty}),
+            "khugepaged-write-all-dirty does not fit 7.2, where no-write-open-purge (044925f9b565) "
+            "took away what it changes: take a kernel like 6.12.96");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kThpNeedsLargeFolios, Patch::kNoPurge}),
+            "no-write-open-purge takes away what khugepaged-write-all-dirty changes: add --without "
+            "khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck, Patch::kOpenCheckUnderLock}),
+            "open-recheck-under-lock and open-check-under-lock change the same place in two ways: "
+            "apply one of them");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kKhugepagedWriteAllDirtyV1}),
+            "khugepaged-write-all-dirty and khugepaged-write-all-dirty-v1 change the same place in "
+            "two ways: apply one of them, 6.12.96 has khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kNoPurge}),
+            "no-write-open-purge does not fit 6.12.95, it builds on thp-needs-large-folios "
+            "(8a088263a097): apply that too, or take a kernel like 7.2");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is open-recheck-under-lock, which "
+            "builds on it: leave open-recheck-under-lock away");
+  EXPECT_EQ(refusal("7.2", {}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is no-write-open-purge, which builds "
+            "on it: add --without no-write-open-purge");
+  EXPECT_EQ(refusal("6.12", {Patch::kFlushTrylock}),
+            "khugepaged-flush-trylock does not fit 6.12.95 without khugepaged-write-all-dirty or "
+            "khugepaged-write-all-dirty-v1, which it changes: apply one of them too, or take a "
+            "kernel like 6.12.96");
+}
+
+TEST(Patches, OfWhichThePortHasOneSideOnlyStayAsTheyAre) {
+  for (unsigned i = 0; i < patch_count(); ++i) {
+    const patch_info& patch = patch_at(i);
+    if (patch.ported) continue;
+    const bool there = (find_kernel("6.12")->patches & patch_bit(patch.patch)) != 0;
+    const std::string text =
+        there ? refusal("6.12", {}, {patch.patch}) : refusal("6.12", {patch.patch});
+    EXPECT_EQ(text, std::string(patch.slug) +
+                        (there ? " cannot be taken out of 6.12.95, the code before it is not "
+                                 "ported yet: leave it in"
+                               : " is not ported yet: leave it away"));
+  }
+}
+
+/* What makes sense alone, and what comes out alone, on the kernels that run. */
+TEST(Patches, FitWhatTheyChange) {
+  std::string fits, comes_out;
+  for (const char* version : {"6.12.95", "6.12.96", "7.2"}) {
+    const kernel_info& kernel = *find_kernel(version);
+    for (unsigned i = 0; i < patch_count(); ++i) {
+      const patch_info& patch = patch_at(i);
+      const bool there = (kernel.patches & patch_bit(patch.patch)) != 0;
+      EXPECT_EQ(patch_fits(kernel, patch), !there && refusal(version, {patch.patch}).empty());
+      if (patch_fits(kernel, patch)) fits += std::string(patch.slug) + " ";
+      if (there && refusal(version, {}, {patch.patch}).empty())
+        comes_out += std::string(patch.slug) + " ";
+    }
+    fits += "| ";
+    comes_out += "| ";
+  }
+  const std::string opens =
+      "open-recheck-under-lock open-check-under-lock open-purge-clean-only open-refuse-thp | ";
+  const std::string later = "collapse-dirty-eagain thp-needs-large-folios zap-keeps-pmd-dirty ";
+  EXPECT_EQ(fits,
+            "khugepaged-write-all-dirty khugepaged-write-all-dirty-v1 open-flush-before-purge "
+            "open-flush-under-lock " +
+                later + opens + "open-flush-before-purge open-flush-under-lock " + later +
+                "open-recheck-under-lock open-check-under-lock khugepaged-flush-trylock "
+                "open-purge-clean-only open-refuse-thp | zap-keeps-pmd-dirty | ");
+  EXPECT_EQ(comes_out,
+            "purge-under-lock purge-keep-private madvise-collapse thp-without-vm-exec | "
+            "khugepaged-write-all-dirty purge-under-lock purge-keep-private madvise-collapse "
+            "thp-without-vm-exec | thp-without-vm-exec madvise-collapse-writeback "
+            "collapse-recheck-dirty collapse-writable-files | ");
+}
+
 }  // namespace
 }  // namespace kernel
