@@ -3,27 +3,146 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
+#include <iterator>
+#include <string>
+
 #include "engine/kernel/config.h"
 
 namespace kernel {
 namespace {
 
+patch_set bits_of(std::initializer_list<Patch> patches) {
+  patch_set set = 0;
+  for (const Patch patch : patches) set |= patch_bit(patch);
+  return set;
+}
+
 TEST(Patches, TablesAreConsistent) {
   for (unsigned i = 0; i < patch_count(); ++i) {
-    EXPECT_EQ(static_cast<unsigned>(patch_at(i).patch), i);
-    EXPECT_EQ(find_patch(patch_at(i).slug), &patch_at(i));
+    const patch_info& patch = patch_at(i);
+    SCOPED_TRACE(patch.slug);
+    EXPECT_EQ(static_cast<unsigned>(patch.patch), i);
+    EXPECT_EQ(find_patch(patch.slug), &patch);
     for (unsigned j = 0; j < patch_count(); ++j) {
-      const patch_set both = patch_bit(patch_at(i).patch) | patch_bit(patch_at(j).patch);
-      EXPECT_EQ((patch_at(i).excludes & patch_bit(patch_at(j).patch)) != 0,
-                patch_conflict(both) != nullptr);
+      const bool excluded = (patch.excludes & patch_bit(patch_at(j).patch)) != 0;
+      EXPECT_EQ(excluded, (patch_at(j).excludes & patch_bit(patch.patch)) != 0) << patch_at(j).slug;
     }
+    const patch_set others = patch.needs | patch.needs_one | patch.excludes | patch.removes;
+    EXPECT_EQ(others & patch_bit(patch.patch), 0u);
+    EXPECT_EQ(others >> patch_count(), 0u);
+    EXPECT_EQ(patch.needs & (patch.excludes | patch.removes), 0u);
   }
-  for (unsigned i = 0; i < kernel_count(); ++i)
-    EXPECT_EQ(patch_conflict(kernel_at(i).patches), nullptr);
   EXPECT_EQ(find_kernel("6.12"), find_kernel("6.12.95"));
   EXPECT_EQ(find_kernel(""), nullptr);
   EXPECT_EQ(find_patch("no-such-patch"), nullptr);
   EXPECT_EQ(find_persona("ext3"), nullptr);
+}
+
+TEST(Patches, KernelsComeByAgeAndKeepWhatLanded) {
+  const char* names[] = {"5.14.0", "5.15.4", "6.1.192", "6.12.95", "6.12.96", "7.2"};
+  ASSERT_EQ(kernel_count(), std::size(names));
+  /* Stable kernels have fixes that the next release has not. */
+  const patch_set stable = bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt});
+  for (unsigned i = 0; i < kernel_count(); ++i) {
+    EXPECT_EQ(kernel_at(i).name, names[i]);
+    EXPECT_EQ(kernel_at(i).folio_batch, i < 3 ? 15u : 31u);
+    const patch_set before = i > 0 ? kernel_at(i - 1).patches : 0;
+    EXPECT_EQ(before & ~kernel_at(i).patches & ~stable, 0u) << names[i];
+  }
+}
+
+TEST(Patches, KernelsWhoseCodeIsNotPortedAreRefused) {
+  for (const char* name : {"5.14.0", "5.15.4", "6.1"}) {
+    const kernel_info& old = *find_kernel(name);
+    EXPECT_EQ(patch_refusal(old, old.patches),
+              "the collapse and truncate of " + std::string(old.name) +
+                  ", before collapse-keep-old-folios (a2e17cc2efc7), are not ported yet: take a "
+                  "newer kernel, see `interleaf list kernels`");
+  }
+  for (const char* name : {"6.12.95", "6.12.96", "7.2"})
+    EXPECT_EQ(patch_refusal(*find_kernel(name), find_kernel(name)->patches), "");
+}
+
+/* With and without these, on this kernel. */
+std::string refusal(const char* version, std::initializer_list<Patch> with,
+                    std::initializer_list<Patch> without = {}) {
+  const kernel_info& kernel = *find_kernel(version);
+  return patch_refusal(kernel, (kernel.patches | bits_of(with)) & ~bits_of(without));
+}
+
+TEST(Patches, AreRefusedByNameAndWithARemedy) {
+  EXPECT_EQ(refusal("7.2", {Patch::kKhugepagedWriteAllDirty}),
+            "khugepaged-write-all-dirty does not fit 7.2, where no-write-open-purge (044925f9b565) "
+            "took away what it changes: take a kernel like 6.12.96");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kThpNeedsLargeFolios, Patch::kNoPurge}),
+            "no-write-open-purge takes away what khugepaged-write-all-dirty changes: add --without "
+            "khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck, Patch::kOpenCheckUnderLock}),
+            "open-recheck-under-lock and open-check-under-lock change the same place in two ways: "
+            "apply one of them");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kKhugepagedWriteAllDirtyV1}),
+            "khugepaged-write-all-dirty and khugepaged-write-all-dirty-v1 change the same place in "
+            "two ways: apply one of them, 6.12.96 has khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kNoPurge}),
+            "no-write-open-purge does not fit 6.12.95, it builds on thp-needs-large-folios "
+            "(8a088263a097): apply that too, or take a kernel like 7.2");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is open-recheck-under-lock, which "
+            "builds on it: leave open-recheck-under-lock away");
+  EXPECT_EQ(refusal("7.2", {}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is no-write-open-purge, which builds "
+            "on it: add --without no-write-open-purge");
+  EXPECT_EQ(refusal("6.12", {Patch::kFlushTrylock}),
+            "khugepaged-flush-trylock does not fit 6.12.95 without khugepaged-write-all-dirty or "
+            "khugepaged-write-all-dirty-v1, which it changes: apply one of them too, or take a "
+            "kernel like 6.12.96");
+}
+
+TEST(Patches, OfWhichThePortHasOneSideOnlyStayAsTheyAre) {
+  for (unsigned i = 0; i < patch_count(); ++i) {
+    const patch_info& patch = patch_at(i);
+    if (patch.ported) continue;
+    const bool there = (find_kernel("6.12")->patches & patch_bit(patch.patch)) != 0;
+    const std::string text =
+        there ? refusal("6.12", {}, {patch.patch}) : refusal("6.12", {patch.patch});
+    EXPECT_EQ(text, std::string(patch.slug) +
+                        (there ? " cannot be taken out of 6.12.95, the code before it is not "
+                                 "ported yet: leave it in"
+                               : " is not ported yet: leave it away"));
+  }
+}
+
+/* What makes sense alone, and what comes out alone, on the kernels that run. */
+TEST(Patches, FitWhatTheyChange) {
+  std::string fits, comes_out;
+  for (const char* version : {"6.12.95", "6.12.96", "7.2"}) {
+    const kernel_info& kernel = *find_kernel(version);
+    for (unsigned i = 0; i < patch_count(); ++i) {
+      const patch_info& patch = patch_at(i);
+      const bool there = (kernel.patches & patch_bit(patch.patch)) != 0;
+      EXPECT_EQ(patch_fits(kernel, patch), !there && refusal(version, {patch.patch}).empty());
+      if (patch_fits(kernel, patch)) fits += std::string(patch.slug) + " ";
+      if (there && refusal(version, {}, {patch.patch}).empty())
+        comes_out += std::string(patch.slug) + " ";
+    }
+    fits += "| ";
+    comes_out += "| ";
+  }
+  const std::string opens =
+      "open-recheck-under-lock open-check-under-lock open-purge-clean-only open-refuse-thp | ";
+  const std::string later = "collapse-dirty-eagain thp-needs-large-folios zap-keeps-pmd-dirty ";
+  EXPECT_EQ(fits,
+            "khugepaged-write-all-dirty khugepaged-write-all-dirty-v1 open-flush-before-purge "
+            "open-flush-under-lock " +
+                later + opens + "open-flush-before-purge open-flush-under-lock " + later +
+                "open-recheck-under-lock open-check-under-lock khugepaged-flush-trylock "
+                "open-purge-clean-only open-refuse-thp | zap-keeps-pmd-dirty | ");
+  EXPECT_EQ(comes_out,
+            "purge-under-lock purge-keep-private madvise-collapse thp-without-vm-exec | "
+            "khugepaged-write-all-dirty purge-under-lock purge-keep-private madvise-collapse "
+            "thp-without-vm-exec | thp-without-vm-exec madvise-collapse-writeback "
+            "collapse-recheck-dirty collapse-writable-files | ");
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   overrides.persona = persona;
   overrides.with = with;
   overrides.without = without;
+  overrides.strict = true;
   for (const std::string& text : settings) overrides.settings.push_back(setting(text));
   detectors.check();
   overrides.detect = detectors.on;

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <string>
 #include <string_view>
 
 namespace kernel
@@ -16,6 +16,35 @@ enum class Patch : std::uint8_t {
 	kKhugepagedWriteAllDirtyV1, /* ...-v1: for every non-shmem mapping (FIX-V1) */
 	kOpenFlushBeforePurge, /* open-flush-before-purge: the reporters', before IL.w */
 	kOpenFlushUnderLock, /* open-flush-under-lock: the same inside IL.w */
+
+	/* What kernels since 5.14 have got, oldest first. */
+	kInvalidateLock, /* invalidate-lock: mapping->invalidate_lock exists */
+	kSkipWriteback, /* skip-writeback: collapse leaves folios under writeback alone */
+	kPurgeUnderLock, /* purge-under-lock: the write-open purge takes invalidate_lock */
+	kPurgeKeepsPrivate, /* purge-keep-private: and leaves private copies mapped */
+	kNoIndexAssert, /* no-index-assert: find_lock_entries() trusts no index */
+	kFolioTruncate, /* truncate-by-folio: a huge page is one entry, lookups return it */
+	kUnmapByRmap, /* unmap-by-rmap: collapse unmaps by try_to_unmap() */
+	kMadviseCollapse, /* madvise-collapse: MADV_COLLAPSE takes files */
+	kCollapseKeepsOldFolios, /* collapse-keep-old-folios: until one store replaces them */
+	kNoVmExec, /* thp-without-vm-exec: mappings need not be executable */
+	kDirtyIsTransient, /* collapse-dirty-eagain: dirty folios are worth another try */
+	kMadviseWritesBack, /* madvise-collapse-writeback: which MADV_COLLAPSE makes itself */
+	kDirtyRecheck, /* collapse-recheck-dirty: once more after try_to_unmap() */
+	kThpNeedsLargeFolios, /* thp-needs-large-folios: of the filesystem */
+	kNoPurge, /* no-write-open-purge: nor nr_thps, nor a look for writers */
+	kCollapseWritable, /* collapse-writable-files: also while they are open for write */
+	kZapKeepsPmdDirt, /* zap-keeps-pmd-dirty: the PMD's dirty bit goes to the folio */
+
+	/* What never landed. */
+	kNoTailAssert, /* no-tail-assert: truncate relies on the mapping, not on the head */
+	kTruncateRecheck, /* truncate-recheck-mapping: after the lock, and starts again */
+	kCollapseDenyWrite, /* collapse-deny-write: no write-open while it lasts */
+	kOpenRecheck, /* open-recheck-under-lock: nr_thps again before the purge */
+	kOpenCheckUnderLock, /* open-check-under-lock: nr_thps only there */
+	kFlushTrylock, /* khugepaged-flush-trylock: of invalidate_lock, or give up */
+	kPurgeCleanOnly, /* open-purge-clean-only: dirty folios stay */
+	kOpenRefuse, /* open-refuse-thp: -ETXTBSY instead of the purge */
 	kCount,
 };
 
@@ -25,20 +54,28 @@ constexpr patch_set patch_bit(Patch patch)
 	return patch_set{ 1 } << static_cast<unsigned>(patch);
 }
 
+/*
+ * One row of the table. `needs`, `needs_one` and `excludes` say which sets make sense; `removes` says
+ * whose code is gone once this patch is there.
+ */
 struct patch_info {
 	Patch patch;
 	std::string_view slug;
 	std::string_view commit; /* upstream, or "" if it never landed */
 	std::string_view title;
-	std::string_view source; /* list, date, author */
-	patch_set needs; /* patches that must be applied too */
-	patch_set excludes;
+	std::string_view source; /* list, date, author; or the release that has it */
+	patch_set needs = 0; /* all of them must be applied too */
+	patch_set needs_one = 0; /* and one of these, unless empty */
+	patch_set excludes = 0; /* none of these beside it; both rows say so */
+	patch_set removes = 0; /* none of these beside it: they change what it takes away */
+	bool ported = true; /* false: only one side is here, see patch_refusal() */
 };
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */
 	std::string_view alias; /* "6.12" or "" */
 	patch_set patches;
+	unsigned folio_batch; /* PAGEVEC_SIZE */
 	std::string_view summary;
 };
 
@@ -46,10 +83,16 @@ unsigned patch_count();
 const patch_info &patch_at(unsigned index);
 const patch_info *find_patch(std::string_view slug);
 unsigned kernel_count();
-const kernel_info &kernel_at(unsigned index);
+const kernel_info &kernel_at(unsigned index); /* oldest first */
 const kernel_info *find_kernel(std::string_view name_or_alias);
-/* Null if this set makes sense, else a sentence that names the patches in conflict. */
-const char *patch_conflict(patch_set set);
+
+/*
+ * Empty if this set of patches makes sense for somebody who started from this kernel, else one
+ * sentence: which patches are in each other's way, or which code is not in the port, and the remedy.
+ */
+std::string patch_refusal(const kernel_info &base, patch_set set);
+/* Could this kernel take the patch, which it does not have, as it is? */
+bool patch_fits(const kernel_info &base, const patch_info &patch);
 
 /* Is this patch part of the machine that the calling code runs on? */
 bool patched(Patch patch);
