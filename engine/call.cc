@@ -53,6 +53,7 @@ const std::vector<CallSignature>& call_signatures() {
     {"load",            Call::kLoad,          R::kStatus,  {{"addr", P::kAddress}, {"len", P::kBytes}}},
     {"store",           Call::kStore,         R::kStatus,  {{"addr", P::kAddress}, {"data", P::kData}, {"len", P::kBytes}}},
     {"expect_read",     Call::kExpectRead,    R::kStatus,  {{"fd", P::kFd}, {"data", P::kData}, {"len", P::kBytes}, {"off", P::kBytes}}},
+    {"expect_load",     Call::kExpectLoad,    R::kStatus,  {{"addr", P::kAddress}, {"data", P::kData}, {"len", P::kBytes}}},
     {"wait",            Call::kWait,          R::kStatus,  {{"task", P::kTask}}},
   };
   return signatures;

@@ -52,6 +52,7 @@ enum class Call : std::uint8_t {
   kLoad,
   kStore,
   kExpectRead,
+  kExpectLoad,
   kWait,
   kLoop,  // not a line of its own: `- loop: {times: N, do: [...]}`
 };

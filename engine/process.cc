@@ -40,6 +40,7 @@ const Function& function_of(Call call) {
       Function("load"),
       Function("store"),
       Function("pread"),
+      Function("load"),
       Function("wait"),
   };
   static_assert(std::size(kFunctions) == static_cast<std::size_t>(Call::kLoop));
@@ -52,7 +53,8 @@ std::size_t longest_read(const std::vector<Statement>& statements) {
     bytes = std::max(bytes, longest_read(statement.body));
     for (const Argument& argument : statement.arguments) {
       const bool reads = statement.call == Call::kRead || statement.call == Call::kPread ||
-                         statement.call == Call::kExpectRead || statement.call == Call::kLoad;
+                         statement.call == Call::kExpectRead || statement.call == Call::kLoad ||
+                         statement.call == Call::kExpectLoad;
       if (reads && argument.kind == ParameterKind::kBytes) {
         bytes = std::max<std::size_t>(bytes, argument.value);
         if (statement.call != Call::kExpectRead) break;  // the length comes first
@@ -172,7 +174,9 @@ std::int64_t Process::call(const Statement& statement) {
     case Call::kTouch:
       return touch(statement);
     case Call::kLoad:
-      return load(statement);
+      return load(address(statement, 0), number(statement, 1), buffer(number(statement, 1)));
+    case Call::kExpectLoad:
+      return expect_load(statement);
     case Call::kStore:
       return store(statement);
     case Call::kWait:
@@ -259,19 +263,24 @@ std::int64_t Process::expect_read(const Statement& statement) {
   std::uint8_t* got = buffer(length);
   const long result =
       kernel::vfs_read(f, static_cast<kernel::loff_t>(number(statement, 3)), got, length);
-  const std::uint8_t* wanted = configuration_.bytes(statement.arguments[1].data, length);
-  const std::size_t have = result > 0 ? static_cast<std::size_t>(result) : 0;
-  const std::size_t same =
-      static_cast<std::size_t>(std::mismatch(got, got + have, wanted).first - got);
-  if (same != length) {
-    Scheduler::current()->report(
-        FindingKind::kUnexpectedReturn, "contents",
-        result < 0 ? fmt::format("{} returned {}", statement.text, result)
-                   : fmt::format("{} differs from byte {} of {} on (line {})", statement.text, same,
-                                 length, statement.position.line),
-        false);
-  }
+  expect_bytes(statement, result, got, result > 0 ? static_cast<std::size_t>(result) : 0);
   return result;
+}
+
+// `got` bytes came with the call; they should be all that the statement names.
+void Process::expect_bytes(const Statement& statement, std::int64_t result,
+                           const std::uint8_t* bytes, std::size_t got) {
+  const std::size_t length = number(statement, 2);
+  const std::uint8_t* wanted = configuration_.bytes(statement.arguments[1].data, length);
+  const std::size_t same =
+      static_cast<std::size_t>(std::mismatch(bytes, bytes + got, wanted).first - bytes);
+  if (same == length) return;
+  Scheduler::current()->report(
+      FindingKind::kUnexpectedReturn, "contents",
+      result < 0 ? fmt::format("{} returned {}", statement.text, result)
+                 : fmt::format("{} differs from byte {} of {} on (line {})", statement.text, same,
+                               length, statement.position.line),
+      false);
 }
 
 std::int64_t Process::write(const Statement& statement, bool positioned) {
@@ -294,10 +303,7 @@ std::int64_t Process::touch(const Statement& statement) {
   return 0;
 }
 
-std::int64_t Process::load(const Statement& statement) {
-  const std::uint64_t begin = address(statement, 0);
-  const std::size_t length = number(statement, 1);
-  std::uint8_t* to = buffer(length);
+std::int64_t Process::load(std::uint64_t begin, std::size_t length, std::uint8_t* to) {
   for (std::size_t at = 0; at < length;) {
     const std::size_t part = std::min<std::size_t>(
         length - at, kernel::page_size() - (begin + at) % kernel::page_size());
@@ -306,6 +312,14 @@ std::int64_t Process::load(const Statement& statement) {
     at += part;
   }
   return 0;
+}
+
+std::int64_t Process::expect_load(const Statement& statement) {
+  const std::size_t length = number(statement, 2);
+  std::uint8_t* got = buffer(length);
+  const std::int64_t error = load(address(statement, 0), length, got);
+  expect_bytes(statement, error, got, error == 0 ? length : 0);
+  return error;
 }
 
 std::int64_t Process::store(const Statement& statement) {

@@ -38,9 +38,12 @@ class Process {
   std::int64_t close(Variable& variable);
   std::int64_t read(const Statement& statement, bool positioned);
   std::int64_t expect_read(const Statement& statement);
+  void expect_bytes(const Statement& statement, std::int64_t result, const std::uint8_t* bytes,
+                    std::size_t got);
   std::int64_t write(const Statement& statement, bool positioned);
   std::int64_t touch(const Statement& statement);
-  std::int64_t load(const Statement& statement);
+  std::int64_t load(std::uint64_t begin, std::size_t length, std::uint8_t* to);
+  std::int64_t expect_load(const Statement& statement);
   std::int64_t store(const Statement& statement);
   void exit();
 

@@ -96,7 +96,9 @@ void free_folio_memory(folio *f)
 	f->content_numbers = content_numbers;
 }
 
-/* The last reference is gone: count zero, off the LRU, checked and freed. */
+} // namespace
+
+/* Count zero: off the LRU, checked and freed. */
 void __folio_put(folio *f)
 {
 	FRAME(__folio_put);
@@ -105,7 +107,12 @@ void __folio_put(folio *f)
 	free_folio_memory(f);
 }
 
-} // namespace
+void folio_become_single(folio *f)
+{
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->also(interleaf::Op::kWrite, f->life, f);
+	f->order = 0;
+}
 
 folio::folio(unsigned nr_order)
 	: lock(folio_lock_class), order(nr_order), number(++this_machine().folio_numbers)

@@ -61,8 +61,8 @@ struct folio {
 	explicit folio(unsigned nr_order);
 };
 
-/* The order never changes, so reading it is no point, but part of the step under way: in a freed
- * folio it is poisoned. */
+/* The order changes only in a split, while nobody else has a reference, so reading it is no point,
+ * but part of the step under way. In a freed folio it is poisoned. */
 void folio_use_after_free(const folio *f);
 inline unsigned folio_order(const folio *f)
 {
@@ -82,6 +82,9 @@ inline bool folio_test_large(const folio *f)
 	return folio_order(f) != 0;
 }
 
+/* Splitting: the folio keeps its first page only. Its references are frozen. */
+void folio_become_single(folio *f);
+
 /* Allocation: order 0 or more, one reference, contents undefined; null if it fails (a choice). */
 folio *folio_alloc(unsigned order);
 void folio_get(folio *f, std::source_location where = std::source_location::current());
@@ -90,6 +93,8 @@ void folio_ref_add(folio *f, int count,
 bool folio_try_get(folio *f, std::source_location where = std::source_location::current());
 /* Drops references; frees the folio with the last one (checks I11: not locked, not mapped, ...). */
 void folio_put(folio *f, std::source_location where = std::source_location::current());
+/* Frees a folio whose last reference is gone, or frozen for good. */
+void __folio_put(folio *f);
 void folio_put_refs(folio *f, int count,
 		    std::source_location where = std::source_location::current());
 int folio_ref_count(const folio *f, std::source_location where = std::source_location::current());
@@ -193,6 +198,10 @@ void folio_putback_lru(folio *f); /* and drops it */
 void folio_mark_accessed(folio *f);
 void deactivate_file_folio(folio *f); /* invalidate could not drop it: soon to be reclaimed */
 void __page_cache_release(folio *f); /* its last reference is gone: off the LRU */
+/* lru_lock, for splits: the tail goes where the head is, which is on a list. */
+void folio_lruvec_lock();
+void unlock_page_lruvec();
+void lru_add_page_tail(folio *head, folio *tail);
 void lru_init(machine &m);
 /* For tests and reports, no points: is the folio on one of the LRU lists? */
 bool lru_peek(const folio *f);

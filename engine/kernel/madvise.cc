@@ -70,6 +70,8 @@ int madvise_vma_behavior(vm_area_struct *vma, std::uint64_t start, std::uint64_t
 		return madvise_dontneed(vma, start, end);
 	case MADV_WILLNEED:
 		return madvise_willneed(vma, start, end, dropped);
+	case MADV_PAGEOUT:
+		return madvise_pageout(vma, start, end);
 	case MADV_COLLAPSE:
 		return madvise_collapse(vma, start, end, dropped);
 	default:
@@ -82,6 +84,7 @@ bool madvise_behavior_valid(int advice)
 	switch (advice) {
 	case MADV_DONTNEED:
 	case MADV_WILLNEED:
+	case MADV_PAGEOUT:
 	case MADV_HUGEPAGE:
 	case MADV_NOHUGEPAGE:
 		return true;

@@ -54,6 +54,8 @@ void pmd_install(mm_struct *mm, std::uint64_t address, pte_table **table);
 
 /* A PMD-order folio of this VMA may be mapped around `address` as far as VMA and file go. */
 bool thp_vma_suitable_order(const vm_area_struct *vma, std::uint64_t address);
+/* Requires: mmap_lock. May sleep. 0. pageout.cc */
+int madvise_pageout(vm_area_struct *vma, std::uint64_t start, std::uint64_t end);
 /* File mappings: a huge entry is removed, and whoever needs it faults again. */
 void __split_huge_pmd(vm_area_struct *vma, std::uint64_t address);
 unsigned do_set_pmd(vm_fault *vmf, folio *f);

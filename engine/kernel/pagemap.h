@@ -115,6 +115,12 @@ void pagecache_isize_extended(inode *node, loff_t from, loff_t to);
 void truncate_cleanup_folio(folio *f);
 int truncate_inode_folio(address_space *mapping, folio *f);
 bool truncate_inode_partial_folio(folio *f, loff_t start, loff_t end);
+/*
+ * Cuts a large folio into single ones; the caller has it locked, with one reference, and keeps both
+ * for the page it began with. May sleep. 0; -EBUSY: under writeback, truncated or with private data
+ * that stays; -EAGAIN: somebody has a reference; -ENOMEM. huge_split.cc
+ */
+int split_folio(folio *f);
 void folio_invalidate(folio *f, std::size_t offset, std::size_t len);
 unsigned long mapping_try_invalidate(address_space *mapping, pgoff_t start, pgoff_t end,
 				     unsigned long *nr_failed);

@@ -91,6 +91,13 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.source = "in 5.15.4 and 5.16; linux-mm, 2021-10-25, Rongwei Wang",
 	},
 	{
+		.patch = kSplitCountsThp,
+		.slug = "split-decrements-nr-thps",
+		.commit = "1ca7554d05ac",
+		.title = "mm/thp: decrease nr_thps in file's mapping on THP split",
+		.source = "in 5.16, 5.15.4 and 5.14.16",
+	},
+	{
 		.patch = kNoIndexAssert,
 		.slug = "no-index-assert",
 		.commit = "d417b49fff3e",
@@ -267,7 +274,8 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 
 /* Each set holds what the one before it has. */
 constexpr patch_set k5_15_4 = bits_of(
-	{ kInvalidateLock, kSkipWriteback, kPurgeUnderLock, kPurgeKeepsPrivate, kNoIndexAssert });
+	{ kInvalidateLock, kSkipWriteback, kPurgeUnderLock, kPurgeKeepsPrivate, kSplitCountsThp,
+	  kNoIndexAssert });
 constexpr patch_set k6_1 = k5_15_4 | bits_of({ kFolioTruncate, kUnmapByRmap, kMadviseCollapse });
 constexpr patch_set k6_12 = k6_1 | bits_of({ kCollapseKeepsOldFolios, kNoVmExec });
 constexpr patch_set k7_2 = k6_12 | bits_of({ kDirtyIsTransient, kMadviseWritesBack, kDirtyRecheck,

@@ -22,6 +22,7 @@ enum class Patch : std::uint8_t {
 	kSkipWriteback, /* skip-writeback: collapse leaves folios under writeback alone */
 	kPurgeUnderLock, /* purge-under-lock: the write-open purge takes invalidate_lock */
 	kPurgeKeepsPrivate, /* purge-keep-private: and leaves private copies mapped */
+	kSplitCountsThp, /* split-decrements-nr-thps: a split huge page counts no longer */
 	kNoIndexAssert, /* no-index-assert: find_lock_entries() trusts no index */
 	kFolioTruncate, /* truncate-by-folio: a huge page is one entry, lookups return it */
 	kUnmapByRmap, /* unmap-by-rmap: collapse unmaps by try_to_unmap() */

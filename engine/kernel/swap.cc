@@ -285,6 +285,29 @@ void deactivate_file_folio(folio *f)
 	__folio_batch_add_and_move(LRU_DEACTIVATE_FILE, f, true);
 }
 
+void folio_lruvec_lock()
+{
+	lru().lru_lock.lock();
+}
+
+void unlock_page_lruvec()
+{
+	lru().lru_lock.unlock();
+}
+
+/* lru_lock held. The head's references are frozen, so it is neither isolated nor in a batch. */
+void lru_add_page_tail(folio *head, folio *tail)
+{
+	FRAME(lru_add_page_tail);
+	VM_BUG_ON_FOLIO(!head->flags.look(PG_lru), head);
+	tail->flags.poke(PG_lru, true);
+	lru_list &list = lru().lists[head->flags.look(PG_active) ? 1 : 0];
+	tail->lru_prev = head->lru_prev;
+	tail->lru_next = head;
+	(head->lru_prev != nullptr ? head->lru_prev->lru_next : list.first) = tail;
+	head->lru_prev = tail;
+}
+
 /* The count is zero. May not sleep. */
 void __page_cache_release(folio *f)
 {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Taking folios out of the page cache: truncate and invalidate (mm/truncate.c of 6.12).
 //
-// Left out: DAX, shmem, cleancache; AS_EXITING; deactivation of folios that could not be evicted;
-// splitting of large folios, which may fail in Linux and always fails here: a large folio that
-// straddles the end of a truncated range keeps its size if it is dirty and leaves as a whole if it
-// is clean.
+// Left out: DAX, shmem, cleancache; AS_EXITING; deactivation of folios that could not be evicted. A
+// large folio that straddles the end of a truncated range is split; if that fails it keeps its size
+// if it is dirty and leaves as a whole if it is clean.
 //
 // Lock order: folio lock -> i_mmap_rwsem (unmapping); folio lock -> i_lock -> i_pages.xa_lock.
 // Several folio locks are only held as batches in ascending index order, taken with trylock.
@@ -201,6 +200,8 @@ bool truncate_inode_partial_folio(folio *f, loff_t start, loff_t end)
 	if (folio_needs_release(f))
 		folio_invalidate(f, offset, length);
 	if (!folio_test_large(f))
+		return true;
+	if (split_folio(f) == 0)
 		return true;
 	if (folio_test_dirty(f))
 		return false;

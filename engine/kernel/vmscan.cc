@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Removal of one folio from its mapping (mm/vmscan.c of 6.12).
+// Reclaim of folios that somebody chose (mm/vmscan.c of 6.12): MADV_PAGEOUT's part of it.
 //
-// Left out: everything that looks for folios to reclaim; swap cache; shadow entries.
+// Left out: everything that looks for folios to reclaim, kswapd and with it pageout() of dirty
+// folios; anonymous folios, which stay; swap cache; shadow entries.
 //
 // Lock order: folio lock -> i_lock -> i_pages.xa_lock.
 #include "engine/kernel/vmscan.h"
@@ -9,6 +10,7 @@
 #include "engine/kernel/bug.h"
 #include "engine/kernel/folio.h"
 #include "engine/kernel/fs.h"
+#include "engine/kernel/mm.h"
 #include "engine/kernel/pagemap.h"
 #include "scheduler/frame.h"
 
@@ -52,6 +54,83 @@ bool __remove_mapping(address_space *mapping, folio *f)
 }
 
 } // namespace
+
+namespace
+{
+
+/* The folio is locked. True: it left its mapping, and has no references any more. */
+bool shrink_folio(folio *f)
+{
+	/* Not reclaimed now, but the end of writeback will put it where it is reclaimed first. */
+	if (folio_test_writeback(f)) {
+		folio_set_reclaim(f);
+		folio_set_active(f);
+		return false;
+	}
+	if (folio_test_anon(f)) {
+		folio_set_active(f);
+		return false;
+	}
+	if (folio_mapped(f)) {
+		unsigned flags = TTU_BATCH_FLUSH;
+		if (folio_order(f) >= hpage_order())
+			flags |= TTU_SPLIT_HUGE_PMD;
+		try_to_unmap(f, flags);
+		if (folio_mapped(f)) {
+			folio_set_active(f);
+			return false;
+		}
+	}
+	address_space *mapping = f->mapping.load();
+	/* Only kswapd writes file folios back. */
+	if (folio_test_dirty(f)) {
+		folio_set_reclaim(f);
+		folio_set_active(f);
+		return false;
+	}
+	if (folio_needs_release(f) && !filemap_release_folio(f, 0)) {
+		folio_set_active(f);
+		return false;
+	}
+	return mapping != nullptr && __remove_mapping(mapping, f);
+}
+
+/* Isolated folios; what could not be reclaimed is left in the vector. */
+unsigned long shrink_folio_list(std::vector<folio *> *folios)
+{
+	FRAME(shrink_folio_list);
+	unsigned long reclaimed = 0;
+	std::vector<folio *> kept, gone;
+
+	for (folio *f : *folios) {
+		if (!folio_trylock(f)) {
+			kept.push_back(f);
+			continue;
+		}
+		const bool removed = shrink_folio(f);
+		folio_unlock(f);
+		if (removed)
+			reclaimed += folio_nr_pages(f);
+		(removed ? gone : kept).push_back(f);
+	}
+	try_to_unmap_flush();
+	for (folio *f : gone)
+		__folio_put(f);
+	*folios = kept;
+	return reclaimed;
+}
+
+} // namespace
+
+unsigned long reclaim_pages(std::vector<folio *> *folios)
+{
+	FRAME(reclaim_pages);
+	const unsigned long reclaimed = shrink_folio_list(folios);
+	for (folio *f : *folios)
+		folio_putback_lru(f);
+	folios->clear();
+	return reclaimed;
+}
 
 long remove_mapping(address_space *mapping, folio *f)
 {
