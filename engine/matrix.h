@@ -75,7 +75,7 @@ enum class CellState : std::uint8_t {
   kFound,
   kClean,        // all orders within the bound, and the window was reached
   kStopped,      // nothing found; a budget was spent, or runs were cut in a loop
-  kNoWindow,     // nothing found, and no order reached the window: nothing can be said
+  kNoWindow,     // nothing found, and none of the orders looked at reached the window
   kRefused,      // the patches do not fit each other or the kernel
   kNotSearched,  // the matrix ended before
 };

@@ -252,7 +252,7 @@ std::vector<std::string> reasons_of(const MatrixCell& cell) {
   }
   if (cell.state() == CellState::kNoWindow) {
     reasons.push_back(result.window_missed.empty()
-                          ? "no order reached the whole window: its parts were in different ones"
+                          ? "the window was not reached: its parts were, in different orders"
                           : "the window was not reached: " + joined(result.window_missed));
   }
   return reasons;
