@@ -148,7 +148,7 @@ std::string_view CellFinding::verdict() const {
 }
 
 bool CellResult::fewest(const CellFinding& finding) const {
-  return finding.preemptions <= static_cast<std::uint64_t>(complete_up_to + 1);
+  return static_cast<std::int64_t>(finding.preemptions) <= std::int64_t{complete_up_to} + 1;
 }
 
 CellState MatrixCell::state() const {

@@ -196,7 +196,7 @@ class MatrixCommand : public testing::Test {
   }
   // A shipped scenario with changes.
   void write_changed(const std::string& name, const std::string& from,
-                     std::vector<std::pair<std::string, std::string>> changes) const {
+                     const std::vector<std::pair<std::string, std::string>>& changes) const {
     std::string text = contents(fs::path(INTERLEAF_SOURCE_DIR) / "scenarios" / (from + ".yaml"));
     for (const auto& [old, now] : changes) {
       ASSERT_TRUE(has(text, old)) << old;

@@ -40,7 +40,7 @@ std::vector<std::string> split(const std::string& option, const std::string& tex
   std::vector<std::string> names;
   for (std::size_t at = 0; at <= text.size();) {
     const std::size_t end = std::min(text.find(',', at), text.size());
-    if (end == at) throw UserError(option + " " + text + " has an empty name", "", "a,b");
+    if (end == at) throw UserError(fmt::format("{} {} has an empty name", option, text), "", "a,b");
     names.push_back(text.substr(at, end - at));
     at = end + 1;
   }

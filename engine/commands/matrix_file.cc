@@ -106,9 +106,10 @@ std::string checksum(std::string_view text) {
 
 }  // namespace
 
-MatrixFile::MatrixFile(std::string path, std::vector<std::pair<std::string, std::string>> identity)
+MatrixFile::MatrixFile(std::string path,
+                       const std::vector<std::pair<std::string, std::string>>& identity)
     : path_(std::move(path)), identity_(Json::array()) {
-  for (auto& [name, value] : identity) identity_.push_back({std::move(name), std::move(value)});
+  for (const auto& [name, value] : identity) identity_.push_back({name, value});
   std::ifstream stream(path_, std::ios::binary);
   if (!stream) {
     // Whether it can be written is known before the work, not after it.

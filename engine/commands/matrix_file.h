@@ -22,7 +22,7 @@ namespace interleaf {
 class MatrixFile {
  public:
   // Reads the file if there is one, else writes one.
-  MatrixFile(std::string path, std::vector<std::pair<std::string, std::string>> identity);
+  MatrixFile(std::string path, const std::vector<std::pair<std::string, std::string>>& identity);
 
   // Gives the cells of the matrix the results that are there.
   void restore(Matrix& matrix) const;

@@ -287,10 +287,11 @@ std::string summary_of(const Matrix& matrix) {
       {CellState::kRefused, "refused"},      {CellState::kNotSearched, "not searched"},
   };
   std::vector<std::string> parts;
-  for (const auto& [state, words] : kStates) {
-    const auto count = std::count_if(matrix.cells.begin(), matrix.cells.end(),
-                                     [&](const MatrixCell& cell) { return cell.state() == state; });
-    if (count != 0) parts.push_back(fmt::format("{} {}", count, words));
+  for (const auto& state : kStates) {
+    const auto count =
+        std::count_if(matrix.cells.begin(), matrix.cells.end(),
+                      [&](const MatrixCell& cell) { return cell.state() == state.first; });
+    if (count != 0) parts.push_back(fmt::format("{} {}", count, state.second));
   }
   return fmt::format("{} cell{}: {}", matrix.cells.size(), matrix.cells.size() == 1 ? "" : "s",
                      joined(parts));
