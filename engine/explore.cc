@@ -77,6 +77,15 @@ std::vector<std::pair<std::string, std::string>> identity_of(const Configuration
           {"--ignore", joined(options.ignore)}};
 }
 
+// Of everything that is wrong with a run, each once, sorted.
+std::vector<std::string> signatures_in(const RunResult& run) {
+  std::vector<std::string> signatures;
+  for (const Finding& finding : run.findings) signatures.push_back(finding.signature());
+  std::sort(signatures.begin(), signatures.end());
+  signatures.erase(std::unique(signatures.begin(), signatures.end()), signatures.end());
+  return signatures;
+}
+
 BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& configuration,
                                const ExploreOptions& options) {
   BoundedOptions bounded;
@@ -89,6 +98,7 @@ BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& confi
   bounded.stop_at_first = !options.keep_going;
   bounded.verify_cache = options.verify_cache;
   bounded.signature = [](const RunResult& run) { return signature_of(run); };
+  if (options.every_finding) bounded.signatures = signatures_in;
   bounded.known = [&options](const std::string& signature) {
     return std::any_of(options.ignore.begin(), options.ignore.end(),
                        [&](const std::string& prefix) { return signature.starts_with(prefix); });

@@ -32,6 +32,9 @@ struct ExploreOptions {
   std::uint64_t memory_max = BoundedOptions::kMemoryDefault;  // bytes
   bool snapshots = true;
   bool keep_going = false;
+  // All findings of a run count, each for itself, and not its gravest alone. Of an ExploreFinding
+  // the run's verdict may then be another, graver one. Not with `unbounded` or `resume`.
+  bool every_finding = false;
   bool verify_cache = false;
   bool crash = false;  // power cuts too, at every moment of every order; not with `resume`
   CrashBudget crash_budget;

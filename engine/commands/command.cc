@@ -74,7 +74,7 @@ void ScenarioFlags::add_to(CLI::App& verb) {
   detectors.add_to(verb);
 }
 
-std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
+Overrides ScenarioFlags::overrides() const {
   Overrides overrides;
   overrides.kernel = kernel;
   overrides.persona = persona;
@@ -84,7 +84,11 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   detectors.check();
   overrides.detect = detectors.on;
   overrides.no_detect = detectors.off;
-  return interleaf::configure(load_scenario(scenario), std::move(overrides));
+  return overrides;
+}
+
+std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
+  return interleaf::configure(load_scenario(scenario), overrides());
 }
 
 std::string ScenarioFlags::text() const {

@@ -244,8 +244,8 @@ class Search {
   void report(World& world, const std::string& signature, const BoundedHit& hit) {
     const auto accepted = [&](const RunResult& run) {
       if (hit.judged) return true;
-      if (options_.signature) return options_.signature(run) == signature;
-      return !run.clean() && run.verdict()->signature() == signature;
+      const std::vector<std::string> has = signatures_of(options_, run);
+      return std::find(has.begin(), has.end(), signature) != has.end();
     };
     BoundedFinding finding{signature, hit.preemptions, hit.order, {}, hit.count};
     finding.schedule = normal_form(world, options_.run, hit.schedule, hit.preemptions, accepted);
@@ -271,6 +271,7 @@ class Search {
 BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions& options) {
   CHECK(options.jobs >= 1 && options.jobs <= 64);
   CHECK(!options.judge || options.checkpoint.empty());
+  CHECK(!options.signatures || options.checkpoint.empty());
   CHECK(options.filter == nullptr || (options.jobs == 1 && !options.snapshots));
   CHECK(options.filter == nullptr || options.checkpoint.empty());
   BoundedResult result;

@@ -76,6 +76,9 @@ struct BoundedOptions {
 
   // What makes two findings the same; empty: it is none. Default: the verdict's signature.
   std::function<std::string(const RunResult&)> signature;
+  // Instead of `signature`: all that is wrong with a run, each once; none: it is clean. Each is
+  // counted, reported or known for itself. Not with a checkpoint.
+  std::function<std::vector<std::string>(const RunResult&)> signatures;
   // True for signatures that are counted but are no findings. Default: none.
   std::function<bool(const std::string&)> known;
   // Called with the first run of every order, and nothing else: which run that is depends on
@@ -96,7 +99,8 @@ struct BoundedOptions {
   // Set by somebody else (a signal handler): the search ends after the runs at hand.
   const std::atomic<bool>* interrupted = nullptr;
 
-  // How many schedules of clean orders (or known ones) to keep: those of the least hashes.
+  // How many schedules of clean orders (or those with nothing but known ones) to keep: those of the
+  // least hashes.
   std::size_t sample_max = 0;
 
   // The state of the search goes to this file, and comes from there if it exists. checkpoint.h.
