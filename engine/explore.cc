@@ -14,7 +14,7 @@
 #include "engine/explore_unbounded.h"
 #include "engine/user_error.h"
 #include "engine/version.h"
-#include "scheduler/search/checkpoint.h"
+#include "scheduler/search/checkpoint_file.h"
 
 namespace interleaf {
 namespace {
@@ -102,9 +102,11 @@ BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& confi
   return bounded;
 }
 
-BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& bounded) {
+BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& bounded,
+                             bool unbounded, double& done) {
   try {
-    return explore_bounded(with_world, bounded);
+    return unbounded ? explore_unbounded(with_world, bounded, done)
+                     : explore_bounded(with_world, bounded);
   } catch (const CheckpointError& error) {
     throw UserError(error.what());
   }
@@ -200,8 +202,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     }
   };
   ExploreReport report;
-  report.search = options.unbounded ? explore_unbounded(with_world, bounded, report.done)
-                                    : explore_orders(with_world, bounded);
+  report.search = explore_orders(with_world, bounded, options.unbounded, report.done);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ScenarioWorld world(0, configuration);
   for (const BoundedFinding& found : report.search.findings) {

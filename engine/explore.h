@@ -23,7 +23,7 @@ namespace interleaf {
 struct ExploreOptions {
   unsigned preemptions_max = 1;
   // All orders, however many preemptions: scheduler/search/dpor.h. Goes on after findings; keeps
-  // nothing that memory_max, resume or verify_cache could apply to.
+  // nothing that memory_max or verify_cache could apply to.
   bool unbounded = false;
   unsigned jobs = 1;  // 1 .. 64
   // Budgets; 0: no limit.

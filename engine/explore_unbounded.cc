@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "scheduler/search/bounded_tally.h"
 #include "scheduler/search/dpor.h"
 
 namespace interleaf {
@@ -31,7 +30,6 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   dpor.run = options.run;
   dpor.interrupted = options.interrupted;
   dpor.signatures = signature_of_order;
-  dpor.distinct = true;
   if (options.progress) {
     dpor.progress = [&](const DporProgress& now) {
       options.progress({.runs = now.runs, .seconds = now.seconds});
@@ -40,14 +38,11 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   const auto is_known = [&](const std::string& signature) {
     return options.known && options.known(signature);
   };
-  OrderSample sample(options.sample_max);
-  if (options.sample_max != 0) {
-    dpor.hash_orders = true;
-    dpor.ended = [&](const RunResult& run, const Hash128& order) {
-      const std::vector<std::string> signature = signature_of_order(run);
-      if (signature.empty() || is_known(signature.front())) sample.offer(order, run.schedule);
-    };
-  }
+  dpor.known = is_known;
+  dpor.sample_max = options.sample_max;
+  dpor.checkpoint = options.checkpoint;
+  dpor.checkpoint_seconds = options.checkpoint_seconds;
+  dpor.identity = options.identity;
   const DporResult found = explore_dpor(with_world, dpor);
 
   BoundedResult result;
@@ -57,7 +52,7 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   result.pruned = found.redundant;
   result.cut = found.cut;
   result.levels = {{found.classes, found.classes, found.redundant, found.cut, 0}};
-  for (const auto& [order, schedule] : sample.schedules()) result.sample.push_back(schedule);
+  result.sample = found.sample;
   result.out_of_budget = found.out_of_budget;
   result.budget = found.budget;
   done = found.done;

@@ -176,8 +176,7 @@ Verb add_explore(CLI::App& program) {
   verb->add_option("--memory", flags->memory, "stop when the search takes so much (800M, 4G); 2G")
       ->excludes(unbounded);
   verb->add_option("--resume", flags->options.resume,
-                   "keep the state of the search in this file, and go on from it if it exists")
-      ->excludes(unbounded);
+                   "keep the state of the search in this file, and go on from it if it exists");
   verb->add_option("--resume-every", flags->resume_every, "how often it is written; 30s");
   verb->add_flag("--estimate", flags->estimate,
                  "only say how many interleavings there are, by random walks");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the runs of a bounded search came to, as far as that does not depend on their order: sums
-// and least elements. Workers have one each; merging them is commutative. Internal to bounded.h.
+// What the runs of a bounded search, or of DPOR (dpor.h), came to, as far as that does not depend on
+// their order: sums and least elements. Workers have one each; merging them is commutative. Internal
+// to the searches.
 #pragma once
 
 #include <cstdint>

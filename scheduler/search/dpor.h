@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
@@ -48,16 +49,15 @@ struct DporOptions {
   double seconds_max = 0;       // looked at after every run
   bool snapshots = true;        // false: run every prefix again
   unsigned snapshot_steps = 0;  // steps between snapshots, at least; 0: by the World's size
-  bool hash_orders = false;     // ended() gets the hash of the order; costs time
-  // Remembers the hash of every order: one that is run again counts as redundant. Sleeping tasks
-  // are woken too often where steps touch more than they announced. 32 to 64 bytes an order.
-  bool distinct = false;
-  RunOptions run;  // the seed is not used; no observer
+  RunOptions run;               // the seed is not used; no observer
   DporFault fault = DporFault::kNone;
 
-  // Called by workers, in their threads and at the same time if there are several. What a run
-  // found, as it is to be told apart; default: the signature of every finding.
+  // These are called by workers, in their threads and at the same time if there are several.
+
+  // What a run found, as it is to be told apart; default: the signature of every finding.
   std::function<std::vector<std::string>(const RunResult&)> signatures;
+  // True for signatures that do not keep an order out of the sample. Default: none.
+  std::function<bool(const std::string&)> known;
 
   // These are called one at a time.
 
@@ -68,6 +68,17 @@ struct DporOptions {
 
   // Set by somebody else (a signal handler): the search ends after the runs at hand.
   const std::atomic<bool>* interrupted = nullptr;
+
+  // How many schedules of orders without a finding (or with known ones alone) to keep: those of
+  // the least hashes.
+  std::size_t sample_max = 0;
+
+  // The state of the search goes to this file, and comes from there if it exists.
+  // dpor_checkpoint.h. Whatever is counted goes on from there; `ended` is not called again.
+  std::string checkpoint;
+  double checkpoint_seconds = 30;  // between two writes
+  // What else the result depends on: names and values, kept in the checkpoint and compared.
+  std::vector<std::pair<std::string, std::string>> identity;
 };
 
 struct DporFinding {
@@ -88,6 +99,7 @@ struct DporResult {
   std::uint64_t fallbacks = 0;        // races that were answered by trying every task
   std::size_t snapshot_bytes = 0;     // held at most, of all workers
   std::vector<DporFinding> findings;  // in order of signature
+  std::vector<Schedule> sample;       // see DporOptions::sample_max
   bool out_of_budget = false;
   const char* budget = "";  // which: "runs", "time"; or "interrupted"
   // Out of budget: the part of the tree of choices that is done, weighted by what was known to be
@@ -95,11 +107,11 @@ struct DporResult {
   double done = 0;
 };
 
-// Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws what `with_world` throws.
+// Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws CheckpointError, and what
+// `with_world` throws.
 // Classes, findings and completeness do not depend on the number of jobs or on timing, unless the
 // search was out of budget: every worker's choices are covered for those that were handed out after
-// them. The numbers of redundant runs, events and fallbacks may. Where steps touch more than they
-// announced, some orders may be run to their end twice, which only `distinct` notices.
+// them. The numbers of redundant runs, events and fallbacks may.
 DporResult explore_dpor(const WithWorld& with_world, const DporOptions& options);
 
 // One worker. `world` must not be paused; it is left in any state.
