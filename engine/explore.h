@@ -51,9 +51,9 @@ struct ExploreFinding {
 };
 
 struct ExploreReport {
-  BoundedResult search;  // if unbounded: one level, `pruned` are the redundant runs
-  double done = 0;       // unbounded and out of budget: DporResult::done
-  double seconds = 0;
+  BoundedResult search;                  // if unbounded: one level, `pruned` are the redundant runs
+  double done = 0;                       // unbounded and out of budget: DporResult::done
+  double seconds = 0;                    // in this process
   std::vector<ExploreFinding> findings;  // fewest preemptions first
   std::optional<CrashReport> crash;
   // Of Scenario::window, looked for in a few hundred of the orders.

@@ -51,7 +51,7 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   result.runs = found.classes;
   result.pruned = found.redundant;
   result.cut = found.cut;
-  result.levels = {{found.classes, found.classes, found.redundant, found.cut, 0}};
+  result.levels = {{found.classes, found.classes, found.redundant, found.cut, found.seconds}};
   result.sample = found.sample;
   result.out_of_budget = found.out_of_budget;
   result.budget = found.budget;

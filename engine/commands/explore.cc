@@ -87,7 +87,7 @@ int exit_code(const Flags& flags, const ExploreReport& report) {
 void print_notes(const Flags& flags, const ExploreReport& report) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
-  double seconds = flags.options.unbounded ? report.seconds : 0;
+  double seconds = 0;
   for (const BoundedLevel& level : search.levels) seconds += level.seconds;
   const std::string redundant =
       flags.options.unbounded ? fmt::format(" ({} redundant)", grouped(search.pruned)) : "";

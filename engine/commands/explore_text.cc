@@ -159,10 +159,12 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
                   const std::vector<std::string>& paths) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
+  double seconds = 0;
+  for (const BoundedLevel& level : search.levels) seconds += level.seconds;
   Json json = report.findings.empty() ? Json{{"verdict", "clean"}, {"signature", ""}}
                                       : run_json(report.findings.front().run.result);
   json["runs"] = runs;
-  json["runs_per_second"] = std::round(static_cast<double>(runs) / std::max(report.seconds, 1e-9));
+  json["runs_per_second"] = std::round(static_cast<double>(runs) / std::max(seconds, 1e-9));
   json["orders"] = search.classes;
   json["levels"] = Json::array();
   for (const BoundedLevel& level : search.levels) {

@@ -95,6 +95,7 @@ class Search {
       shared_.open.add({});
       return;
     }
+    restored_ = state_.counts;
     shared_.runs = state_.tally.runs + state_.tally.pruned;
     for (DporPath& path : state_.paths) {
       const bool chosen = path.empty();
@@ -122,9 +123,15 @@ class Search {
   void take_state() {
     shared_.open.take_back_choices();
     for (const DporOpenPath& open : shared_.open.left()) state_.paths.push_back(open.path);
+    state_.counts = restored_;
+    state_.counts.seconds += seconds_since(start_);
     for (const auto& worker : workers_) {
+      const DporWalk& walk = worker->walk();
+      state_.counts.events += walk.events;
+      state_.counts.replayed += walk.replayed;
+      state_.counts.fallbacks += walk.fallbacks;
       state_.tally.merge(worker->take_tally());
-      if (!worker->walk().path().empty()) state_.paths.push_back(worker->walk().path());
+      if (!walk.path().empty()) state_.paths.push_back(walk.path());
     }
   }
 
@@ -149,31 +156,20 @@ class Search {
   void write() {
     if (options_.checkpoint.empty()) return;
     const double begin = seconds_since(start_);
-    DporState now = state_;
-    add_counts(now.events, now.replayed, now.fallbacks);
-    write_dpor_checkpoint(options_.checkpoint, identity_, now);
+    write_dpor_checkpoint(options_.checkpoint, identity_, state_);
     const double end = seconds_since(start_);
     next_checkpoint_ =
         end + std::max(options_.checkpoint_seconds, (end - begin) / kCheckpointShare);
-  }
-
-  // What the workers did in this process.
-  void add_counts(std::uint64_t& events, std::uint64_t& replayed, std::uint64_t& fallbacks) const {
-    for (const auto& worker : workers_) {
-      events += worker->walk().events;
-      replayed += worker->walk().replayed;
-      fallbacks += worker->walk().fallbacks;
-    }
   }
 
   void finish() {
     result_.classes = state_.tally.classes;
     result_.redundant = state_.tally.pruned;
     result_.cut = state_.tally.cut;
-    result_.events = state_.events;
-    result_.replayed = state_.replayed;
-    result_.fallbacks = state_.fallbacks;
-    add_counts(result_.events, result_.replayed, result_.fallbacks);
+    result_.events = state_.counts.events;
+    result_.replayed = state_.counts.replayed;
+    result_.fallbacks = state_.counts.fallbacks;
+    result_.seconds = state_.counts.seconds;
     for (const auto& worker : workers_) result_.snapshot_bytes += worker->snapshot_bytes();
     for (const auto& [order, schedule] : state_.tally.sample.schedules()) {
       result_.sample.push_back(schedule);
@@ -209,7 +205,8 @@ class Search {
   const WithWorld& with_world_;
   const DporOptions& options_;
   DporShared shared_;
-  DporState state_;  // its paths are valid between two runs
+  DporState state_;      // its paths and counts are valid between two runs
+  DporCounts restored_;  // of earlier processes
   Identity identity_;
   std::vector<std::unique_ptr<DporWorker>> workers_;
   const char* budget_ = nullptr;  // not null: the search ends

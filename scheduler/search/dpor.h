@@ -100,6 +100,7 @@ struct DporResult {
   std::size_t snapshot_bytes = 0;     // held at most, of all workers
   std::vector<DporFinding> findings;  // in order of signature
   std::vector<Schedule> sample;       // see DporOptions::sample_max
+  double seconds = 0;                 // in all processes that had a part in it
   bool out_of_budget = false;
   const char* budget = "";  // which: "runs", "time"; or "interrupted"
   // Out of budget: the part of the tree of choices that is done, weighted by what was known to be

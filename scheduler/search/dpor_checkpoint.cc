@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "scheduler/search/dpor_checkpoint.h"
 
+#include <bit>
 #include <map>
 #include <memory>
 
@@ -104,7 +105,9 @@ std::vector<DporPath> get_paths(CheckpointReader& in) {
 void write_dpor_checkpoint(const std::string& path, const Identity& identity,
                            const DporState& state) {
   CheckpointWriter out(path, identity);
-  for (const std::uint64_t n : {state.events, state.replayed, state.fallbacks}) out.number(n);
+  const DporCounts& counts = state.counts;
+  for (const std::uint64_t n : {counts.events, counts.replayed, counts.fallbacks}) out.number(n);
+  out.number(std::bit_cast<std::uint64_t>(counts.seconds));
   out.tally(state.tally);
   put(out, state.paths);
   out.finish();
@@ -113,7 +116,11 @@ void write_dpor_checkpoint(const std::string& path, const Identity& identity,
 bool read_dpor_checkpoint(const std::string& path, const Identity& identity, DporState& state) {
   const auto in = CheckpointReader::open(path, identity);
   if (!in) return false;
-  for (std::uint64_t* n : {&state.events, &state.replayed, &state.fallbacks}) *n = in->number();
+  DporCounts& counts = state.counts;
+  for (std::uint64_t* n : {&counts.events, &counts.replayed, &counts.fallbacks}) {
+    *n = in->number();
+  }
+  counts.seconds = std::bit_cast<double>(in->number());
   in->tally(state.tally);
   state.paths = get_paths(*in);
   in->finish();

@@ -17,13 +17,19 @@
 
 namespace interleaf {
 
+// As in DporResult, in all processes that had a part in it.
+struct DporCounts {
+  std::uint64_t events = 0;
+  std::uint64_t replayed = 0;
+  std::uint64_t fallbacks = 0;
+  double seconds = 0;
+};
+
 // A search between two runs.
 struct DporState {
   explicit DporState(std::size_t sample_max) : tally(sample_max) {}
 
-  std::uint64_t events = 0;  // DporResult
-  std::uint64_t replayed = 0;
-  std::uint64_t fallbacks = 0;
+  DporCounts counts;
   BoundedTally tally;
   // The last choice of each was run; none is empty, unless nothing was run.
   std::vector<DporPath> paths;
