@@ -26,28 +26,11 @@ RecordingCounts counts_of(const Configuration& configuration, const TracedRun& r
   return counts;
 }
 
-bool writes(const std::vector<Statement>& statements) {
-  return std::any_of(statements.begin(), statements.end(), [](const Statement& statement) {
-    switch (statement.call) {
-      case Call::kWrite:
-      case Call::kPwrite:
-      case Call::kStore:
-      case Call::kTruncate:
-      case Call::kFtruncate:
-        return true;
-      default:
-        return writes(statement.body);
-    }
-  });
-}
-
-Recording::Minimality minimality_of(const MinimumResult& found, bool overlap) {
+Recording::Minimality minimality_of(const MinimumResult& found) {
   Recording::Minimality known;
   known.one_minimal = found.found.one_minimal;
   if (found.hidden_dependence) {
     known.text = "the search missed this finding: tasks share what they do not announce";
-  } else if (overlap) {
-    known.text = "nothing is claimed: which calls overlap counts here, and no search sees that";
   } else {
     known.preemptions = static_cast<std::uint64_t>(found.clean_up_to) + 1;
     known.orders = found.orders;
@@ -111,12 +94,6 @@ std::shared_ptr<const Configuration> small_scenario(const Configuration& origina
 
 }  // namespace
 
-bool overlap_may_count(const Scenario& scenario, const std::string& verdict) {
-  const auto writers = std::count_if(scenario.tasks.begin(), scenario.tasks.end(),
-                                     [](const TaskSpec& task) { return writes(task.statements); });
-  return writers > 1 || verdict == "stale-data";
-}
-
 TracedRun checked_run(const Recording& recording, const std::string& purpose) {
   if (recording.verdict == "clean") {
     throw UserError("the recording is clean: there is nothing to " + purpose);
@@ -172,8 +149,7 @@ MinimizeReport minimize_recording(const Recording& recording, const MinimizeOpti
   report.recording = make_recording(*report.configuration, report.run,
                                     {.strategy = "minimize", .seed = 0, .note = recording.note});
   report.recording.provenance = recording.provenance;
-  report.recording.minimality =
-      minimality_of(found, overlap_may_count(report.configuration->scenario, recording.verdict));
+  report.recording.minimality = minimality_of(found);
   return report;
 }
 

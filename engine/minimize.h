@@ -45,10 +45,6 @@ struct MinimizeReport {
 // exactly, twice alike.
 MinimizeReport minimize_recording(const Recording& recording, const MinimizeOptions& options);
 
-// docs/MODEL.md: true if it may count for this verdict whether calls overlap in time, which is no
-// part of an order. Then no search by orders may claim to be complete.
-bool overlap_may_count(const Scenario& scenario, const std::string& verdict);
-
 // Runs the recording twice: the finding must be there, and the same. `purpose` is for the error if
 // it is clean: "minimise". Errors: as above.
 TracedRun checked_run(const Recording& recording, const std::string& purpose);

@@ -53,7 +53,6 @@ class Explainer {
     options.run = run_;
     report_.causes = find_causes(world.world(), schedule_, options, same_);
     report_.evidence = report_.causes.run.verdict()->message;
-    report_.overlap_counts = overlap_may_count(report_.configuration->scenario, recording_.verdict);
     make_chain(world.world());
     return std::move(report_);
   }

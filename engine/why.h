@@ -45,7 +45,6 @@ struct WhyReport {
   bool reduced = false;
   std::uint64_t preemptions_given = 0;
   std::uint64_t sample_runs = 0;
-  bool overlap_counts = false;  // overlap_may_count(): no search is complete
   CauseResult causes;
   std::vector<WhyLink> chain;  // last cause first
 };
@@ -58,6 +57,6 @@ WhyReport explain_recording(const Recording& recording, const WhyOptions& option
 std::string why_text(const WhyReport& report);
 
 // "closes it: complete up to 1 preemption, 1,284 orders" and the like.
-std::string enforced_text(const WhyReport& report, const WhyLink& link);
+std::string enforced_text(const WhyLink& link);
 
 }  // namespace interleaf

@@ -129,22 +129,19 @@ std::string link_text(const WhyReport& report, const WhyLink& link, std::size_t 
   const std::string elsewhere = elsewhere_text(report, link);
   if (!elsewhere.empty()) text += wrapped("    " + elsewhere, 6);
   if (link.tested) {
-    text += wrapped("    " + suggestion(group) + ": " + enforced_text(report, link), 6);
+    text += wrapped("    " + suggestion(group) + ": " + enforced_text(link), 6);
   }
   return text;
 }
 
 }  // namespace
 
-std::string enforced_text(const WhyReport& report, const WhyLink& link) {
+std::string enforced_text(const WhyLink& link) {
   const EnforceResult& result = link.enforced;
   const std::string orders = fmt::format("up to {}, {}", counted(result.bound, "preemption"),
                                          counted(result.orders, "order"));
   switch (result.outcome) {
     case Enforced::kCloses:
-      if (report.overlap_counts) {
-        return "no run has it, " + orders + "; not complete: which calls overlap counts here";
-      }
       return "closes it (complete " + orders + ")";
     case Enforced::kLeaves:
       return fmt::format("leaves it (a run with {} has it, those forced by this included)",

@@ -221,6 +221,11 @@ class Scheduler {
   std::uint64_t preemptions() const { return preemptions_; }
   std::uint64_t digest() const { return digest_; }
   std::uint32_t objects() const { return objects_; }
+  // Where the number of an object is kept, from the arena's base: the same in every run that came
+  // to the object's memory alike, whatever number it got. Requires: the number is in use.
+  std::uint64_t place_of(std::uint32_t object) const {
+    return reinterpret_cast<std::uintptr_t>(places_[object]) - arena_->base();
+  }
   std::size_t choices() const { return choices_; }
   // Of the run so far, in order of occurrence.
   std::span<const Finding> findings() const { return {found_->data(), findings_}; }

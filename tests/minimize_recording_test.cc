@@ -110,23 +110,6 @@ TEST(MinimizeRecording, SaysNoMoreThanWasSearched) {
   EXPECT_EQ(minimality_text(recording), "cut short, may be more than needed");
 }
 
-TEST(MinimizeRecording, ClaimsNothingWhereOverlapCounts) {
-  Scenario scenario = load_scenario("control");
-  std::string text = scenario.text;
-  text.replace(text.find("- expect_read"), 0, "- pwrite(fd, pattern(3), 4K, 1H)\n    ");
-  text.replace(text.find("fsync(fd) = 0"), 13, "fdatasync(fd)");
-  text.replace(text.find("verdict: clean"), 14, "verdict: unexpected-return");
-  const auto configuration = configure(parse_scenario(text, "two-writers.yaml"), {});
-  const Recording recording = run_of(configuration, 0);
-  ASSERT_EQ(recording.verdict, "unexpected-return");
-  MinimizeOptions options = quick();
-  options.keep_workload = true;
-  const Recording small = minimize_recording(recording, options).recording;
-  EXPECT_EQ(small.minimality->preemptions, 0u);
-  EXPECT_EQ(small.minimality->orders, 0u);
-  EXPECT_NE(small.minimality->text.find("overlap"), std::string::npos);
-}
-
 constexpr std::string_view kLoops =
     "title: t  # remark\nkernel: 6.12.95\nfiles:\n  f: {size: 16K}\ntasks:\n  a:\n"
     "    - fd = open(\"f\", O_RDWR)\n    - loop: {times: 3, do: ['pwrite(fd, \"x: y\", 4, 8K)']}\n"

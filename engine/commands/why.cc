@@ -66,14 +66,13 @@ Json json_of(const WhyReport& report, const WhyLink& link) {
   json["enforced"] = nullptr;
   if (!link.tested) return json;
   const EnforceResult& result = link.enforced;
-  const bool cut_short = result.outcome == Enforced::kCloses && report.overlap_counts;
-  json["enforced"] = {{"outcome", cut_short ? "undecided" : outcome_name(result.outcome)},
+  json["enforced"] = {{"outcome", outcome_name(result.outcome)},
                       {"preemptions", result.preemptions},
                       {"bound", result.bound},
                       {"orders", result.orders},
                       {"runs", result.runs},
                       {"given_up", result.given_up},
-                      {"text", enforced_text(report, link)}};
+                      {"text", enforced_text(link)}};
   return json;
 }
 

@@ -22,7 +22,7 @@ void put(CheckpointWriter& out, const DporNode& node) {
   out.number(node.besides.size());
   for (const Besides& besides : node.besides) {
     out.number(besides.task | std::uint64_t{static_cast<std::uint8_t>(besides.op)} << 8);
-    out.number(besides.object);
+    out.number(besides.place);
   }
 }
 
@@ -38,7 +38,7 @@ std::shared_ptr<DporNode> get_node(CheckpointReader& in) {
     const std::uint64_t word = in.number();
     besides.task = static_cast<TaskId>(word);
     besides.op = static_cast<Op>(word >> 8);
-    besides.object = static_cast<std::uint32_t>(in.number());
+    besides.place = in.number();
     if (besides.task >= kTasksMax || word >> 8 > static_cast<std::uint64_t>(Op::kFree)) {
       in.damaged();
     }

@@ -4,8 +4,8 @@
 // once. A World cannot be stored; whoever goes on with a path runs it again up to its last choice.
 //
 // After the identity: counts, tally; nodes; paths, as lists of a node's number, the choice taken,
-// events before it, and tasks covered. Objects are told by number or place (scheduler.h), which are
-// the same in every process of one program; that it is the same one is for the identity to say.
+// events before it, and tasks covered. Objects are told by their place (Scheduler::place_of), which
+// is the same in every process of one program; that it is the same one is for the identity to say.
 #pragma once
 
 #include <string>

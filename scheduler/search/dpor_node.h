@@ -12,11 +12,13 @@
 
 namespace interleaf {
 
-// What the next step of a task that sleeps does, besides what it announced.
+// What the next step of a task that sleeps does, besides what it announced. The object is told by
+// its place (Scheduler::place_of): one that the step is the first to touch has another number in
+// every branch. What the step makes itself is left out; nobody else can see it.
 struct Besides {
   TaskId task;
   Op op;
-  std::uint32_t object;
+  std::uint64_t place;
 };
 
 // A choice between tasks, or between the values of a data choice. Once several workers have it in

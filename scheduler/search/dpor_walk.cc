@@ -200,6 +200,7 @@ unsigned DporWalk::pick_value(const Scheduler& s, const char*, unsigned count) {
   } else if (choice + 1 == path_.size() && open_step_ == kNoEvent) {
     fall_asleep(path_[choice]);
     open_step_ = log_[at_ - 1].step;  // what else it does follows from the value
+    open_mark_ = s.arena().used();
   }
   value_of_[at_ - 1] = path_[choice].taken;
   return path_[choice].taken;
@@ -256,6 +257,7 @@ void DporWalk::perform(const Scheduler& s, TaskId task, std::uint32_t place) {
   log_.add(task, s.task(task).next);
   users_.add(task, s.task(task).next);
   open_step_ = at_;
+  open_mark_ = s.arena().used();
   add_event(place);
   ++events;
 }
@@ -285,7 +287,8 @@ void DporWalk::complete_step(const Scheduler& s) {
     DporNode& node = *path_[place].node;
     const auto lock = locked(node);
     for (EventNumber k = first + 1; k < log_.size(); ++k) {
-      node.besides.push_back({self, log_[k].op, log_[k].object});
+      const std::uint64_t object = s.place_of(log_[k].object);
+      if (object < open_mark_) node.besides.push_back({self, log_[k].op, object});
     }
     node.known |= task_bit(self);
   }
@@ -299,8 +302,10 @@ void DporWalk::wake(const Scheduler& s, Op op, std::uint32_t object) {
     const Access& next = s.task(id).next;
     if (next.object == object && conflict(next.op, op)) sleep_ &= ~task_bit(id);
   }
+  if (besides_.empty()) return;
+  const std::uint64_t place = s.place_of(object);
   for (const Besides& b : besides_) {
-    if (b.object == object && conflict(b.op, op)) sleep_ &= ~task_bit(b.task);
+    if (b.place == place && conflict(b.op, op)) sleep_ &= ~task_bit(b.task);
   }
 }
 
@@ -359,6 +364,7 @@ void DporWalk::reverse(EventNumber i, EventNumber end, const RacingAccess& later
   if (free && (moved & task_bit(later.task)) == 0) first |= task_bit(later.task);
   first &= node.enabled;
   const auto lock = locked(node);
+  if (free && (was_shut(node, later, moved) || opens(i, later))) return;
   if (first == 0 || !can_be_reversed(i, later, node, moved)) {
     ++fallbacks;
     if (!has(DporFault::kNoFallback)) node.backtrack |= node.enabled;
@@ -399,6 +405,25 @@ bool DporWalk::follows_nothing_since(EventNumber i, const RacingAccess& later,
   for (EventNumber k = last; k != kNoEvent && k > i; k = log_[k].previous) {
     if (log_[k].task == later.task || log_.before(i, k)) continue;
     if (conflict(later.op, log_[k].op)) return false;
+  }
+  return true;
+}
+
+// True if `later` was announced at the choice and blocked, and none of its own moved it since: what
+// came after then opened it, and cannot come behind it. Requires: nothing that its gate looks at
+// happened since but what follows the choice.
+bool DporWalk::was_shut(const DporNode& node, const RacingAccess& later, TaskMask moved) {
+  if (!later.gated || later.op == Op::kRelax) return false;  // who polls looks at many objects
+  return ((moved | node.enabled) & task_bit(later.task)) == 0;
+}
+
+// True if event i is the first that could let `later` go on: a completion's or a thread's end.
+bool DporWalk::opens(EventNumber i, const RacingAccess& later) const {
+  if (!later.gated || later.op != Op::kWait || log_[i].object != later.object) return false;
+  if (log_[i].op == Op::kEnd) return true;
+  if (log_[i].op != Op::kWake) return false;
+  for (EventNumber k = log_[i].previous; k != kNoEvent; k = log_[k].previous) {
+    if (log_[k].op == Op::kWake) return false;
   }
   return true;
 }

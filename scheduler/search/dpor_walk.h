@@ -127,6 +127,8 @@ class DporWalk final : public Strategy {
   TaskMask initials(EventNumber i, EventNumber end, TaskMask& moved) const;
   bool begins_after(EventNumber i, EventNumber k) const;
   bool follows_nothing_since(EventNumber i, const RacingAccess& later, EventNumber last) const;
+  static bool was_shut(const DporNode& node, const RacingAccess& later, TaskMask moved);
+  bool opens(EventNumber i, const RacingAccess& later) const;
   bool can_be_reversed(EventNumber i, const RacingAccess& later, const DporNode& node,
                        TaskMask moved) const;
   // A defect on purpose is switched on.
@@ -142,6 +144,7 @@ class DporWalk final : public Strategy {
   std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
   EventNumber at_ = 0;                  // events performed in the run at hand
   EventNumber open_step_ = kNoEvent;    // the step that is under way began with it
+  std::uint64_t open_mark_ = 0;         // memory from here on was made by that step
   TaskMask sleep_ = 0;
   std::vector<Besides> besides_;  // of those who sleep
   Pause pause_ = Pause::kNone;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A completion: wait() goes on once complete() was called, once per call; complete_all() opens it
-// for good.
+// for good. Completed by tasks only, not while the World is set up.
 #pragma once
 
 #include <source_location>
 
+#include "scheduler/check.h"
 #include "scheduler/scheduler.h"
 
 namespace interleaf {
@@ -35,9 +36,10 @@ class Completion {
 
   void finish(bool for_good, Where where) {
     Scheduler* s = Scheduler::current();
-    if (s != nullptr) s->point(Op::kWake, number_, this, true, where, Order::kFull);
+    CHECK(s != nullptr);  // the searches take the first wake that they see for the first there was
+    s->point(Op::kWake, number_, this, true, where, Order::kFull);
     if (done_ != kForGood) done_ = for_good ? kForGood : done_ + 1;
-    if (s != nullptr) s->open(gate_);
+    s->open(gate_);
   }
 
   const char* name_;
