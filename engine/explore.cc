@@ -132,13 +132,15 @@ class Cuts {
   }
 
   // Called by the worker that has `world`.
-  std::vector<std::string> judge(const World& world, const Schedule& schedule) {
+  std::vector<std::string> judge(const World& world, const RunResult& run) {
     CrashSearch* search = nullptr;
     {
       const std::lock_guard lock(mutex_);
       search = searches_.at(&world);
     }
-    return search->judge(schedule);
+    if (run.left == 0) return search->judge(run.schedule);
+    search->skip();  // it has no end to judge
+    return {};
   }
 
   // When all have ended. Empty if there is a hidden dependence, which the report has then.
@@ -182,6 +184,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   {
     const ScenarioWorld world(0, configuration);
     bounded.run = world.run_options();
+    bounded.run.retries_max = options.retries_max;
   }
   std::optional<Cuts> cuts;
   if (options.crash) {
@@ -190,7 +193,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     }
     cuts.emplace(configuration, options.crash_budget);
     bounded.judge = [&](const World& world, const RunResult& run, const Hash128&) {
-      return cuts->judge(world, run.schedule);
+      return cuts->judge(world, run);
     };
   }
   const WithWorld with_world = [&](unsigned slot, const std::function<void(World&)>& work) {

@@ -25,6 +25,9 @@ struct ExploreOptions {
   // All orders, however many preemptions: scheduler/search/dpor.h. Goes on after findings; keeps
   // nothing that memory_max or verify_cache could apply to.
   bool unbounded = false;
+  // How often a task may repeat a loop in vain (RunOptions::retries_max); 0: no limit.
+  static constexpr std::uint32_t kRetriesDefault = 3;
+  std::uint32_t retries_max = kRetriesDefault;
   unsigned jobs = 1;  // 1 .. 64
   // Budgets; 0: no limit.
   double seconds_max = 0;

@@ -51,6 +51,7 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   result.runs = found.classes;
   result.pruned = found.redundant;
   result.cut = found.cut;
+  result.retry_cuts = found.retry_cuts;
   result.levels = {{found.classes, found.classes, found.redundant, found.cut, found.seconds}};
   result.sample = found.sample;
   result.out_of_budget = found.out_of_budget;

@@ -170,6 +170,8 @@ Verb add_explore(CLI::App& program) {
   CLI::Option* unbounded = verb->add_flag("--unbounded", flags->options.unbounded,
                                           "all orders: dynamic partial-order reduction");
   unbounded->excludes(bound)->excludes(crash);
+  verb->add_option("--retries", flags->options.retries_max,
+                   "a loop is repeated in vain at most so often, by each task; 3; 0: no limit");
   verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel; all cores");
   verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
   verb->add_option("--runs", flags->options.runs_max, "stop after so many runs");

@@ -75,6 +75,27 @@ std::string how_far(const ExploreOptions& options, const ExploreReport& report) 
              rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
 }
 
+std::string repetitions(const ExploreOptions& options) {
+  return counted(options.retries_max, "fruitless repetition") + " of a loop";
+}
+
+// A line for each function in whose loop orders were cut.
+std::string retry_cuts_text(const ExploreOptions& options, const BoundedResult& search) {
+  std::string text;
+  for (const auto& [function, orders] : search.retry_cuts.functions) {
+    text += fmt::format("{} cut after {} of {}\n", counted(orders, "order"),
+                        counted(options.retries_max, "fruitless repetition"), function);
+  }
+  return text;
+}
+
+// Nothing is complete as such if an order was cut.
+std::string complete_text(const ExploreOptions& options, const BoundedResult& search) {
+  if (!search.complete) return "";
+  if (search.retry_cuts.orders == 0) return ", complete";
+  return ", complete up to " + repetitions(options);
+}
+
 std::string clean_statement(const Configuration& configuration, const ExploreOptions& options,
                             const ExploreReport& report) {
   const BoundedResult& search = report.search;
@@ -82,12 +103,17 @@ std::string clean_statement(const Configuration& configuration, const ExploreOpt
   const bool all_cuts = report.crash && report.crash->complete && report.crash->skipped == 0 &&
                         report.crash->hidden_dependence.empty();
   const char* cuts = all_cuts ? " and any power cut" : "";
+  const std::string complete = complete_text(options, search);
+  const bool all = search.exhausted && search.retry_cuts.orders == 0;
+  if (search.complete && all) {
+    return fmt::format("no finding in any order{}: {}{}\n", cuts, scope, complete);
+  }
   if (search.complete && search.exhausted) {
-    return fmt::format("no finding in any order{}: {}, complete\n", cuts, scope);
+    return fmt::format("no finding in the other orders{}: {}{}\n", cuts, scope, complete);
   }
   if (search.complete) {
-    return fmt::format("no finding with at most {}{}: {}, complete\n",
-                       counted(options.preemptions_max, "preemption"), cuts, scope);
+    return fmt::format("no finding with at most {}{}: {}{}\n",
+                       counted(options.preemptions_max, "preemption"), cuts, scope, complete);
   }
   if (search.out_of_budget) {
     return how_far(options, report) + "no finding so far: " + scope + ", not complete\n";
@@ -105,6 +131,7 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
     text = fmt::format("{} cut in a loop by the step limit: not complete\n",
                        counted(search.cut, "run"));
   }
+  text += retry_cuts_text(options, search);
   if (report.findings.empty()) return text + clean_statement(configuration, options, report);
   // Of a power cut those of the order, not of the run that goes straight to it.
   const std::uint64_t fewest = search.findings.front().preemptions;
@@ -112,11 +139,11 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
   if (search.out_of_budget) text += how_far(options, report);
   if (options.unbounded) {
     return text + fmt::format("found: {}{}\n", scope_of(configuration, search),
-                              search.complete ? ", complete" : "");
+                              complete_text(options, search));
   }
   return text + fmt::format("found with {}{}: {}{}\n", counted(fewest, "preemption"),
                             proven ? ", and nothing with fewer" : "",
-                            scope_of(configuration, search), search.complete ? ", complete" : "");
+                            scope_of(configuration, search), complete_text(options, search));
 }
 
 std::string explore_text(const Configuration& configuration, const ExploreOptions& options,
@@ -185,6 +212,9 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
   json["hidden_dependence"] = search.hidden_dependence;
   if (report.crash) json["crash"] = crash_json(*report.crash, options.crash_budget);
   json["cut"] = search.cut;
+  json["retries"] = options.retries_max;
+  json["cut_by_retries"] = {{"orders", search.retry_cuts.orders},
+                            {"functions", search.retry_cuts.functions}};
   json["complete"] = search.complete;
   json["complete_up_to"] = search.complete_up_to;
   json["bound"] = nullptr;

@@ -114,6 +114,7 @@ void BoundedWorker::note(const RunResult& run) {
   note_signature(run, signature);
   if (!shared_.orders.insert(order)) return;
   ++tally_.classes;
+  tally_.retry_cuts.add(world_);
   if (options_.judge) {
     for (const std::string& also : options_.judge(world_, run, order)) note_hit(run, also, true);
   }
@@ -122,7 +123,7 @@ void BoundedWorker::note(const RunResult& run) {
 
 void BoundedWorker::note_signature(const RunResult& run, const std::string& signature) {
   const bool is_known = !signature.empty() && options_.known && options_.known(signature);
-  if (signature.empty() || is_known) {
+  if (run.left == 0 && (signature.empty() || is_known)) {
     tally_.sample.offer(walk_.order().total(), run.schedule);
   }
   if (!signature.empty()) note_hit(run, signature, false);

@@ -127,6 +127,12 @@ void CheckpointWriter::tally(const BoundedTally& value) {
     hash(order);
     schedule(kept);
   }
+  number(value.retry_cuts.orders);
+  number(value.retry_cuts.functions.size());
+  for (const auto& [name, count] : value.retry_cuts.functions) {
+    text(name);
+    number(count);
+  }
 }
 
 void CheckpointWriter::finish() {
@@ -246,6 +252,11 @@ void CheckpointReader::tally(BoundedTally& value) {
   for (std::uint64_t left = count(24); left > 0; --left) {
     const Hash128 order = hash();
     value.sample.offer(order, schedule());
+  }
+  value.retry_cuts.orders = number();
+  for (std::uint64_t left = count(16); left > 0; --left) {
+    std::uint64_t& orders = value.retry_cuts.functions[text()];
+    orders = number();
   }
 }
 

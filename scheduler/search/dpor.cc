@@ -82,6 +82,7 @@ class Search {
     Identity identity = options_.identity;
     identity.emplace_back("preemptions", "any number");
     identity.emplace_back("steps", std::to_string(options_.run.steps_max));
+    identity.emplace_back("retries", std::to_string(options_.run.retries_max));
     identity.emplace_back("sample", std::to_string(options_.sample_max));
     identity.emplace_back("digest of a first run", std::to_string(run.digest));
     identity.emplace_back("memory of a first run", std::to_string(world.arena().used()));
@@ -166,6 +167,7 @@ class Search {
     result_.classes = state_.tally.classes;
     result_.redundant = state_.tally.pruned;
     result_.cut = state_.tally.cut;
+    result_.retry_cuts = state_.tally.retry_cuts;
     result_.events = state_.counts.events;
     result_.replayed = state_.counts.replayed;
     result_.fallbacks = state_.counts.fallbacks;
@@ -198,6 +200,9 @@ class Search {
           normal_form(world, options_.run, hit.schedule, ~std::uint64_t{0}, accepted);
       const auto replay = make_replay(finding.schedule);
       finding.preemptions = world.run(*replay, options_.run).preemptions;
+      if (options_.run.retries_max != 0) {
+        finding.schedule = without_retry_limit(world, options_.run, finding.schedule);
+      }
       result_.findings.push_back(std::move(finding));
     }
   }

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/retry_limit.h"
 #include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
 
@@ -71,7 +72,7 @@ struct DporOptions {
 
   // How many schedules of orders without a finding (or with known ones alone) to keep: those of
   // the least hashes.
-  std::size_t sample_max = 0;
+  std::size_t sample_max = 0;  // none that RunOptions::retries_max cut
 
   // The state of the search goes to this file, and comes from there if it exists.
   // dpor_checkpoint.h. Whatever is counted goes on from there; `ended` is not called again.
@@ -84,16 +85,19 @@ struct DporOptions {
 struct DporFinding {
   std::string signature;
   Hash128 order;                  // of those that have it, the one with the least hash
-  Schedule schedule;              // the normal form of `order` (normal_form.h)
+  Schedule schedule;              // the normal form of `order` (normal_form.h), without retries_max
   std::uint64_t preemptions = 0;  // of the schedule; others may have fewer
   std::uint64_t count = 0;        // orders that have it
 };
 
 struct DporResult {
-  bool complete = false;              // every order was run, none cut by RunOptions::steps_max
+  // Every order was run, none cut by RunOptions::steps_max; those with more fruitless repetitions
+  // than RunOptions::retries_max allows up to there.
+  bool complete = false;
   std::uint64_t classes = 0;          // complete runs: one for each order
   std::uint64_t redundant = 0;        // runs left when all that could go on was covered already
   std::uint64_t cut = 0;              // of the complete ones: by RunOptions::steps_max
+  RetryCuts retry_cuts;               // of the complete ones
   std::uint64_t events = 0;           // steps performed, those of repeated prefixes not counted
   std::uint64_t replayed = 0;         // performed again to get to a branch
   std::uint64_t fallbacks = 0;        // races that were answered by trying every task

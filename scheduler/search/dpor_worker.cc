@@ -86,6 +86,7 @@ void DporWorker::run() {
   ++tally_.runs;
   ++tally_.classes;
   if (too_long) ++tally_.cut;
+  tally_.retry_cuts.add(world_);
   note(*run);
 }
 
@@ -114,7 +115,7 @@ void DporWorker::note(const RunResult& run) {
   const DporOptions& options = shared_.options;
   const std::vector<std::string> signatures = dpor_signatures(options, run);
   const bool sampled =
-      options.sample_max != 0 &&
+      options.sample_max != 0 && run.left == 0 &&
       std::all_of(signatures.begin(), signatures.end(), [&](const std::string& signature) {
         return options.known && options.known(signature);
       });
