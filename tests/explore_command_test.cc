@@ -98,8 +98,8 @@ TEST_F(ExploreCommand, UnboundedPrintsTheSameBytesForAnyNumberOfJobs) {
   EXPECT_EQ(explore("small.yaml --unbounded -j 1").out, explore("small.yaml --unbounded -j 3").out);
 }
 
-// Objects that a step is the first to touch have another number in each branch: told by it, sleeping
-// tasks were woken whose orders were run already.
+// Objects that a step is the first to touch have another number in each branch: told by it,
+// sleeping tasks were woken whose orders were run already.
 TEST_F(ExploreCommand, UnboundedRunsAnOrderOnceThoughItsNumbersDiffer) {
   std::string text = kSmall;
   text.replace(text.find("close(fd)"), 9, "pread(fd, 4K, 0)");
@@ -158,6 +158,33 @@ TEST_F(ExploreCommand, CountsRunsThatTheStepLimitCut) {
             std::string::npos)
       << cut.out;
   EXPECT_EQ(cut.out.find(", complete"), std::string::npos);
+}
+
+// A lookup meets a folio whose references are frozen, and again, before the owner goes on.
+TEST_F(ExploreCommand, SaysWhichLoopsWereCut) {
+  std::string text = kSmall;
+  text.replace(text.find("close(fd)"), 9,
+               "pread(fd, 4K, 0)\n    - fadvise(fd, 0, 4K, POSIX_FADV_DONTNEED)");
+  text.insert(text.find("  b:"), "    - pread(fd, 4K, 0)\n");
+  std::ofstream(directory_ / "frozen.yaml") << text;
+  const std::string search = "frozen.yaml --preemptions 1 ";
+  const Output cut = explore(search + "--retries 1 -j 1");
+  EXPECT_EQ(cut.status, 0) << cut.err;
+  EXPECT_NE(cut.out.find("\n2 orders cut after 1 fruitless repetition of filemap_get_read_batch\n"
+                         "no finding with at most 1 preemption: "),
+            std::string::npos)
+      << cut.out;
+  EXPECT_NE(cut.out.find(", complete but for these\n"), std::string::npos);
+  EXPECT_EQ(explore(search + "--retries 1 -j 3").out, cut.out);
+  for (const char* more : {"", "--retries 2", "--retries 0"}) {
+    const Output all = explore(search + more);
+    EXPECT_EQ(all.status, 0) << all.err;
+    EXPECT_NE(all.out.find(", complete\n"), std::string::npos) << all.out;
+    EXPECT_EQ(all.out.find("cut after"), std::string::npos) << all.out;
+  }
+  const Json json = Json::parse(explore(search + "--retries 1 --json").out);
+  EXPECT_EQ(json["cut_by_retries"]["functions"]["filemap_get_read_batch"], 2);
+  EXPECT_EQ(explore(search + "--retries few").status, 129);
 }
 
 TEST_F(ExploreCommand, ComesToTheSameBytesHoweverOftenItIsKilled) {

@@ -75,10 +75,6 @@ std::string how_far(const ExploreOptions& options, const ExploreReport& report) 
              rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
 }
 
-std::string repetitions(const ExploreOptions& options) {
-  return counted(options.retries_max, "fruitless repetition") + " of a loop";
-}
-
 // A line for each function in whose loop orders were cut.
 std::string retry_cuts_text(const ExploreOptions& options, const BoundedResult& search) {
   std::string text;
@@ -89,11 +85,10 @@ std::string retry_cuts_text(const ExploreOptions& options, const BoundedResult& 
   return text;
 }
 
-// Nothing is complete as such if an order was cut.
-std::string complete_text(const ExploreOptions& options, const BoundedResult& search) {
+// Nothing is complete as such if an order was cut: a line above says which.
+std::string complete_text(const BoundedResult& search) {
   if (!search.complete) return "";
-  if (search.retry_cuts.orders == 0) return ", complete";
-  return ", complete up to " + repetitions(options);
+  return search.retry_cuts.orders == 0 ? ", complete" : ", complete but for these";
 }
 
 std::string clean_statement(const Configuration& configuration, const ExploreOptions& options,
@@ -103,7 +98,7 @@ std::string clean_statement(const Configuration& configuration, const ExploreOpt
   const bool all_cuts = report.crash && report.crash->complete && report.crash->skipped == 0 &&
                         report.crash->hidden_dependence.empty();
   const char* cuts = all_cuts ? " and any power cut" : "";
-  const std::string complete = complete_text(options, search);
+  const std::string complete = complete_text(search);
   const bool all = search.exhausted && search.retry_cuts.orders == 0;
   if (search.complete && all) {
     return fmt::format("no finding in any order{}: {}{}\n", cuts, scope, complete);
@@ -138,12 +133,12 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
   const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
   if (search.out_of_budget) text += how_far(options, report);
   if (options.unbounded) {
-    return text + fmt::format("found: {}{}\n", scope_of(configuration, search),
-                              complete_text(options, search));
+    return text +
+           fmt::format("found: {}{}\n", scope_of(configuration, search), complete_text(search));
   }
   return text + fmt::format("found with {}{}: {}{}\n", counted(fewest, "preemption"),
                             proven ? ", and nothing with fewer" : "",
-                            scope_of(configuration, search), complete_text(options, search));
+                            scope_of(configuration, search), complete_text(search));
 }
 
 std::string explore_text(const Configuration& configuration, const ExploreOptions& options,
