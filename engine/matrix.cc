@@ -225,6 +225,7 @@ CellResult search_cell(const std::shared_ptr<const Configuration>& configuration
   result.known = search.known;
   result.orders = search.classes;
   result.cut = search.cut;
+  result.retry_cuts = search.retry_cuts;
   result.complete = search.complete;
   result.exhausted = search.exhausted;
   result.complete_up_to = search.complete_up_to;

@@ -59,6 +59,7 @@ struct CellResult {
   std::map<std::string, std::uint64_t> known;  // signatures that do not count, with orders
   std::uint64_t orders = 0;
   std::uint64_t cut = 0;    // runs, by the limit of steps
+  RetryCuts retry_cuts;     // orders left at a loop's repetition; they do not make it incomplete
   bool complete = false;    // all orders within the bound
   bool exhausted = false;   // all orders there are
   int complete_up_to = -1;  // preemptions; -1: not even without any

@@ -113,6 +113,7 @@ const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
     prime();
   }
   scheduler_->steps_max_ = options.steps_max;
+  scheduler_->retries_max_ = options.retries_max;
   scheduler_->observer_ = options.observer;
   scheduler_->detectors_ = options.detectors;
   scheduler_->races_ = options.detectors.data_race ? &races_ : nullptr;
@@ -155,6 +156,7 @@ const RunResult& World::go(Strategy& strategy) {
   result_.switches = s.switches_;
   result_.preemptions = s.preemptions_;
   result_.digest = s.digest_;
+  result_.left = s.left();
   result_.schedule.assign(schedule_.begin(),
                           schedule_.begin() + static_cast<std::ptrdiff_t>(s.choices_));
   findings_.resize(s.findings_);

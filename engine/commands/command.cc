@@ -138,8 +138,9 @@ std::string crash_text(const CrashReport& report, const CrashBudget& budget,
   }
   text += report.complete ? ": complete\n" : ": not complete, out of --crash-sets\n";
   if (report.skipped != 0) {
-    text +=
-        fmt::format("not judged: {} orders that lose data without a power cut\n", report.skipped);
+    text += fmt::format(
+        "not judged: {} orders that lose data without a power cut, or were cut in a loop\n",
+        report.skipped);
   }
   if (!report.hidden_dependence.empty()) text += report.hidden_dependence + "\n";
   return text;

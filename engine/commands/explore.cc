@@ -69,7 +69,7 @@ int exit_code(const Flags& flags, const ExploreReport& report) {
 void print_notes(const Flags& flags, const ExploreReport& report) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
-  double seconds = flags.options.unbounded ? report.seconds : 0;
+  double seconds = 0;
   for (const BoundedLevel& level : search.levels) seconds += level.seconds;
   const std::string redundant =
       flags.options.unbounded ? fmt::format(" ({} redundant)", grouped(search.pruned)) : "";
@@ -154,8 +154,7 @@ Verb add_explore(CLI::App& program) {
   unbounded->excludes(bound)->excludes(crash);
   flags->search.add_to(*verb)->excludes(unbounded);
   verb->add_option("--resume", flags->options.resume,
-                   "keep the state of the search in this file, and go on from it if it exists")
-      ->excludes(unbounded);
+                   "keep the state of the search in this file, and go on from it if it exists");
   verb->add_option("--resume-every", flags->resume_every, "how often it is written; 30s");
   verb->add_flag("--estimate", flags->estimate,
                  "only say how many interleavings there are, by random walks");

@@ -96,6 +96,7 @@ std::vector<std::pair<std::string, std::string>> identity_of(const Flags& flags)
   for (const std::string& setting : flags.base.settings) settings += setting + " ";
   return {{"interleaf", version()},
           {"--preemptions", std::to_string(options.preemptions_max)},
+          {"--retries", std::to_string(options.retries_max)},
           {"--persona", flags.base.persona},
           {"--set", settings},
           {"detectors", flags.base.detectors.text()},

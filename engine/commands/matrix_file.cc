@@ -49,6 +49,8 @@ Json json_of(const CellResult& result) {
           {"known", result.known},
           {"orders", result.orders},
           {"cut", result.cut},
+          {"retry_cut_orders", result.retry_cuts.orders},
+          {"retry_cut_functions", result.retry_cuts.functions},
           {"complete", result.complete},
           {"exhausted", result.exhausted},
           {"complete_up_to", result.complete_up_to},
@@ -66,6 +68,8 @@ CellResult result_of(const Json& json) {
   json.at("known").get_to(result.known);
   json.at("orders").get_to(result.orders);
   json.at("cut").get_to(result.cut);
+  json.at("retry_cut_orders").get_to(result.retry_cuts.orders);
+  json.at("retry_cut_functions").get_to(result.retry_cuts.functions);
   json.at("complete").get_to(result.complete);
   json.at("exhausted").get_to(result.exhausted);
   json.at("complete_up_to").get_to(result.complete_up_to);

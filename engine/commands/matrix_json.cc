@@ -39,6 +39,8 @@ Json json_of(const CellResult& result) {
   json["window_reached"] = result.window_reached;
   json["window_missed"] = result.window_missed;
   json["cut"] = result.cut;
+  json["cut_by_retries"] = {{"orders", result.retry_cuts.orders},
+                            {"functions", result.retry_cuts.functions}};
   json["complete"] = result.complete;
   json["exhausted"] = result.exhausted;
   json["complete_up_to"] = result.complete_up_to;

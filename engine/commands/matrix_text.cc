@@ -215,8 +215,9 @@ std::string fewest_words(const CellResult& result, const CellFinding& finding) {
 }
 
 std::string searched_words(const CellResult& result) {
-  if (result.exhausted) return "complete";
-  if (result.complete) return fmt::format("complete up to {}", result.complete_up_to);
+  const char* but = result.retry_cuts.orders == 0 ? "" : " but for cut orders";
+  if (result.exhausted) return fmt::format("complete{}", but);
+  if (result.complete) return fmt::format("complete up to {}{}", result.complete_up_to, but);
   const std::string why = result.budget == "interrupted" ? "interrupted"
                           : !result.budget.empty()       ? "out of " + result.budget
                                                          : "runs cut";
@@ -249,6 +250,10 @@ std::vector<std::string> reasons_of(const MatrixCell& cell) {
   if (result.cut > 0) {
     reasons.push_back(fmt::format("{} run{} cut in a loop by the step limit: not complete",
                                   grouped(result.cut), result.cut == 1 ? "" : "s"));
+  }
+  for (const auto& [function, orders] : result.retry_cuts.functions) {
+    reasons.push_back(fmt::format("{} order{} cut at a fruitless repetition of {}", grouped(orders),
+                                  orders == 1 ? "" : "s", function));
   }
   if (cell.state() == CellState::kNoWindow) {
     reasons.push_back(result.window_missed.empty()

@@ -27,6 +27,8 @@ std::uint64_t parse_bytes(const std::string& text) {
 
 CLI::Option* SearchFlags::add_to(CLI::App& verb) {
   verb.add_option("-j,--jobs", jobs, "worlds in parallel; all cores");
+  verb.add_option("--retries", retries,
+                  "a loop is repeated in vain at most so often, by each task; 3; 0: no limit");
   verb.add_option("--time", time, "stop after this long (90s, 10m, 2h)");
   verb.add_option("--runs", runs, "stop after so many runs");
   return verb.add_option("--memory", memory, "stop when the search takes so much (800M, 4G); 2G");
@@ -35,6 +37,7 @@ CLI::Option* SearchFlags::add_to(CLI::App& verb) {
 void SearchFlags::apply(ExploreOptions& options) const {
   options.seconds_max = parse_time(time);
   options.runs_max = runs;
+  options.retries_max = retries;
   if (!memory.empty()) options.memory_max = parse_bytes(memory);
   options.jobs = std::clamp(jobs != 0 ? jobs : std::thread::hardware_concurrency(), 1u, 64u);
 }

@@ -13,6 +13,7 @@ namespace interleaf {
 struct SearchFlags {
   unsigned jobs = 0;  // 0: all cores
   std::uint64_t runs = 0;
+  unsigned retries = ExploreOptions{}.retries_max;
   std::string time;
   std::string memory;
 

@@ -87,6 +87,7 @@ class Search {
     identity.emplace_back("preemptions", std::to_string(options_.preemptions_max));
     identity.emplace_back("stop at first", options_.stop_at_first ? "yes" : "no");
     identity.emplace_back("steps", std::to_string(options_.run.steps_max));
+    identity.emplace_back("retries", std::to_string(options_.run.retries_max));
     identity.emplace_back("sample", std::to_string(options_.sample_max));
     return identity;
   }
@@ -222,6 +223,7 @@ class Search {
     result_.cut = state_.tally.cut;
     result_.classes = state_.tally.classes;
     result_.known = state_.tally.known;
+    result_.retry_cuts = state_.tally.retry_cuts;
     for (const auto& [order, schedule] : state_.tally.sample.schedules()) {
       result_.sample.push_back(schedule);
     }
@@ -249,6 +251,9 @@ class Search {
     };
     BoundedFinding finding{signature, hit.preemptions, hit.order, {}, hit.count};
     finding.schedule = normal_form(world, options_.run, hit.schedule, hit.preemptions, accepted);
+    if (options_.run.retries_max != 0) {
+      finding.schedule = without_retry_limit(world, options_.run, finding.schedule);
+    }
     result_.findings.push_back(std::move(finding));
   }
 

@@ -128,6 +128,7 @@ void BoundedWorker::note(const RunResult& run) {
   note_signatures(run, signatures);
   if (!shared_.orders.insert(order)) return;
   ++tally_.classes;
+  tally_.retry_cuts.add(world_);
   if (options_.judge) {
     for (const std::string& also : options_.judge(world_, run, order)) note_hit(run, also, true);
   }
@@ -139,7 +140,7 @@ void BoundedWorker::note_signatures(const RunResult& run,
   const auto is_known = [&](const std::string& signature) {
     return options_.known && options_.known(signature);
   };
-  if (std::all_of(signatures.begin(), signatures.end(), is_known)) {
+  if (run.left == 0 && std::all_of(signatures.begin(), signatures.end(), is_known)) {
     tally_.sample.offer(walk_.order().total(), run.schedule);
   }
   for (const std::string& signature : signatures) note_hit(run, signature, false);
