@@ -105,8 +105,9 @@ std::string short_cell(const MatrixCell& cell) {
       text = found();
       break;
     case CellState::kClean:
-      text =
-          cell.result->exhausted ? "clean" : fmt::format("clean <={}", cell.result->complete_up_to);
+      text = cell.result->exhausted && cell.result->retry_cuts.orders == 0
+                 ? "clean"
+                 : fmt::format("clean <={}", cell.result->complete_up_to);
       break;
     case CellState::kStopped:
       text = "stopped";
