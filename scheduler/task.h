@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scheduler/access.h"
+#include "scheduler/check.h"
 #include "scheduler/frame.h"
 
 namespace interleaf {
@@ -25,6 +26,34 @@ struct HeldLock {
   bool shared;
 };
 
+// The locks that a task holds, in the order it took them.
+class HeldLocks {
+ public:
+  static constexpr unsigned kMax = 64;  // Linux' own MAX_LOCK_DEPTH is 48
+
+  explicit HeldLocks(HeldLock* room) : first_(room) {}
+  HeldLocks() = default;
+
+  std::size_t size() const { return count_; }
+  bool empty() const { return count_ == 0; }
+  const HeldLock* begin() const { return first_; }
+  const HeldLock* end() const { return first_ + count_; }
+  const HeldLock& operator[](std::size_t i) const { return first_[i]; }
+  const HeldLock& back() const { return first_[count_ - 1]; }
+
+  void push_back(const HeldLock& held) {
+    CHECK(count_ < kMax);
+    first_[count_++] = held;
+  }
+  void erase(std::size_t i) {
+    for (--count_; i < count_; ++i) first_[i] = first_[i + 1];
+  }
+
+ private:
+  HeldLock* first_ = nullptr;
+  std::uint32_t count_ = 0;
+};
+
 // What a task in a polling loop accessed since the end of its last turn.
 struct Polled {
   std::vector<std::uint32_t> objects;
@@ -34,6 +63,8 @@ struct Polled {
 };
 
 enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };
+
+struct TaskRoom;
 
 class Task {
  public:
@@ -54,13 +85,22 @@ class Task {
   std::uint64_t last_step = 0;
   std::uint32_t own_steps = 0;  // accesses performed
   Access next;                  // announced, not yet performed
-  const Function* stack[kDepthMax] = {};
-  const Function* entered[kEnteredMax] = {};
+  // In the task's TaskRoom: the first `depth`, `entered_count` and held.size() count.
+  const Function** stack = nullptr;
+  const Function** entered = nullptr;
+  HeldLocks held;
   std::uint64_t held_classes = 0;  // classes of the locks in `held`
-  std::vector<HeldLock> held;
   Polled* polled = nullptr;  // null: the task never polled
 
   const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
+};
+
+// The arrays of a task, outside the arena: most of them is not in use, and a snapshot copies what
+// is.
+struct TaskRoom {
+  const Function* stack[Task::kDepthMax] = {};
+  const Function* entered[Task::kEnteredMax] = {};
+  HeldLock held[HeldLocks::kMax] = {};
 };
 
 }  // namespace interleaf
