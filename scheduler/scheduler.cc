@@ -373,31 +373,45 @@ TaskId Scheduler::spawn(std::string_view name, void (*body)(void*), void* argume
   return task_count_++;
 }
 
+namespace {
+
+// What restore_outside() reads from the image, since the arena was written the moment before, and
+// to wait for that would take longer than the copying.
+struct RoomInUse {
+  std::uint32_t stack, entered, held;
+};
+
+}  // namespace
+
 void Scheduler::save_outside(Image& image) const {
+  const std::uint32_t objects = objects_ - kPrivateObject;
+  image.append(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.append(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+  }
   for (TaskId id = 0; id < task_count_; ++id) {
     const Task& task = *tasks_[id];
-    image.append(task.stack, task.depth * sizeof(*task.stack));
-    image.append(task.entered, task.entered_count * sizeof(*task.entered));
-    image.append(task.held.begin(), task.held.size() * sizeof(HeldLock));
-  }
-  if (objects_ > kPrivateObject) {
-    image.append(&outside_->places[kPrivateObject + 1],
-                 (objects_ - kPrivateObject) * sizeof(ObjectNumber*));
+    const RoomInUse in_use{task.depth, task.entered_count, task.held.in_room()};
+    image.append(&in_use, sizeof(in_use));
+    image.append(task.stack, in_use.stack * sizeof(*task.stack));
+    image.append(task.entered, in_use.entered * sizeof(*task.entered));
+    image.append(task.held.begin(), in_use.held * sizeof(HeldLock));
   }
 }
 
-// The arena was restored before: it says how much there is.
 void Scheduler::restore_outside(ImageReader& image) {
-  for (TaskId id = 0; id < task_count_; ++id) {
-    const Task& task = *tasks_[id];
-    TaskRoom& room = outside_->rooms[id];
-    image.take(room.stack, task.depth * sizeof(*room.stack));
-    image.take(room.entered, task.entered_count * sizeof(*room.entered));
-    image.take(room.held, task.held.size() * sizeof(HeldLock));
+  std::uint32_t objects = 0;
+  image.take(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.take(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
   }
-  if (objects_ > kPrivateObject) {
-    image.take(&outside_->places[kPrivateObject + 1],
-               (objects_ - kPrivateObject) * sizeof(ObjectNumber*));
+  for (TaskId id = 0; id < task_count_; ++id) {
+    RoomInUse in_use;
+    image.take(&in_use, sizeof(in_use));
+    TaskRoom& room = outside_->rooms[id];
+    image.take(room.stack, in_use.stack * sizeof(*room.stack));
+    image.take(room.entered, in_use.entered * sizeof(*room.entered));
+    image.take(room.held, in_use.held * sizeof(HeldLock));
   }
 }
 

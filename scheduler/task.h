@@ -2,12 +2,12 @@
 // One simulated thread, as the scheduler sees it. Lives in the arena.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <source_location>
 #include <vector>
 
 #include "scheduler/access.h"
-#include "scheduler/check.h"
 #include "scheduler/frame.h"
 
 namespace interleaf {
@@ -29,12 +29,14 @@ struct HeldLock {
 // The locks that a task holds, in the order it took them.
 class HeldLocks {
  public:
-  static constexpr unsigned kMax = 64;  // Linux' own MAX_LOCK_DEPTH is 48
+  static constexpr unsigned kRoom = 64;  // beyond that many they move into the arena
 
   explicit HeldLocks(HeldLock* room) : first_(room) {}
   HeldLocks() = default;
 
   std::size_t size() const { return count_; }
+  // How many of them lie in the task's room: all or none.
+  std::uint32_t in_room() const { return capacity_ == kRoom ? count_ : 0; }
   bool empty() const { return count_ == 0; }
   const HeldLock* begin() const { return first_; }
   const HeldLock* end() const { return first_ + count_; }
@@ -42,7 +44,8 @@ class HeldLocks {
   const HeldLock& back() const { return first_[count_ - 1]; }
 
   void push_back(const HeldLock& held) {
-    CHECK(count_ < kMax);
+    if (count_ == capacity_) [[unlikely]]
+      grow();
     first_[count_++] = held;
   }
   void erase(std::size_t i) {
@@ -50,8 +53,17 @@ class HeldLocks {
   }
 
  private:
+  // Within a run, so this is memory of the arena. What it replaces rewinds with the World.
+  void grow() {
+    capacity_ *= 2;
+    auto* grown = new HeldLock[capacity_];
+    std::copy(begin(), end(), grown);
+    first_ = grown;
+  }
+
   HeldLock* first_ = nullptr;
   std::uint32_t count_ = 0;
+  std::uint32_t capacity_ = kRoom;
 };
 
 // What a task in a polling loop accessed since the end of its last turn.
@@ -85,12 +97,12 @@ class Task {
   std::uint64_t last_step = 0;
   std::uint32_t own_steps = 0;  // accesses performed
   Access next;                  // announced, not yet performed
-  // In the task's TaskRoom: the first `depth`, `entered_count` and held.size() count.
+  // In the task's TaskRoom: the first `depth`, `entered_count` and held.in_room() count.
   const Function** stack = nullptr;
   const Function** entered = nullptr;
   HeldLocks held;
   std::uint64_t held_classes = 0;  // classes of the locks in `held`
-  Polled* polled = nullptr;  // null: the task never polled
+  Polled* polled = nullptr;        // null: the task never polled
 
   const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
 };
@@ -100,7 +112,7 @@ class Task {
 struct TaskRoom {
   const Function* stack[Task::kDepthMax] = {};
   const Function* entered[Task::kEnteredMax] = {};
-  HeldLock held[HeldLocks::kMax] = {};
+  HeldLock held[HeldLocks::kRoom] = {};
 };
 
 }  // namespace interleaf

@@ -37,7 +37,7 @@ const Finding* RunResult::verdict() const {
   return gravest;
 }
 
-World::World(unsigned slot, const std::function<void(Scheduler&)>& setup) 
+World::World(unsigned slot, const std::function<void(Scheduler&)>& setup)
     : arena_(slot), outside_(std::make_unique<Scheduler::Outside>()) {
   scheduler_ = new (arena_.allocate(sizeof(Scheduler), 64)) Scheduler();
   scheduler_->arena_ = &arena_;
@@ -92,10 +92,10 @@ void World::save(Snapshot& snapshot) const {
 }
 
 void World::load(const Snapshot& snapshot) {
-  arena_.restore(snapshot.arena.bytes());
   ImageReader rest(snapshot.stacks);
   fibers_->restore_stacks(rest);
   scheduler_->restore_outside(rest);
+  arena_.restore(snapshot.arena.bytes());
   // A run that found something is rare.
   if (!outside_->findings.empty() || !snapshot.findings.empty()) {
     outside_->findings = snapshot.findings;

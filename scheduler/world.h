@@ -78,8 +78,8 @@ class World {
   Arena arena_;
   Scheduler* scheduler_ = nullptr;
   std::unique_ptr<FiberPool> fibers_;
-  Snapshot parked_;    // every worker before its task began
-  Snapshot boot_;      // every task stopped at its first point
+  Snapshot parked_;  // every worker before its task began
+  Snapshot boot_;    // every task stopped at its first point
   DataRace races_;
   const std::unique_ptr<Scheduler::Outside> outside_;
   RunResult result_;
