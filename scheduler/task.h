@@ -41,6 +41,7 @@ class HeldLocks {
   const HeldLock* begin() const { return first_; }
   const HeldLock* end() const { return first_ + count_; }
   const HeldLock& operator[](std::size_t i) const { return first_[i]; }
+  const HeldLock& front() const { return first_[0]; }
   const HeldLock& back() const { return first_[count_ - 1]; }
 
   void push_back(const HeldLock& held) {
