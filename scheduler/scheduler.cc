@@ -80,6 +80,7 @@ void Scheduler::relax(Where where) {
   const TaskMask self = task_bit(current_);
   if (task_->polled == nullptr) {
     task_->polled = new Polled;
+    task_->polled->turns = 1;
     polling_ |= self;
     refresh_unusual();
     return;
@@ -89,7 +90,11 @@ void Scheduler::relax(Where where) {
   announce(Op::kRelax, own, nullptr, true, where);
   polled.blind = polled.objects.empty();
   if (polled.blind) polled.changed = steps_ - task_->own_steps != polled.others_steps;
-  if (!polled.changed) {
+  ++polled.turns;
+  if (retries_max_ != 0 && polled.turns > retries_max_ && !epilogue_) {
+    runnable_ &= ~self;
+    left_ |= self;
+  } else if (!polled.changed) {
     runnable_ &= ~self;
     relaxing_ |= self;
   }
@@ -232,10 +237,35 @@ void Scheduler::perform_unusual(Task& task) {
   if (steps_ >= steps_max_ && died_) end_run(RunEnd::kStopped);
   if (steps_ >= steps_max_) {
     report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
-           "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
+           "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running" +
+               most_turns(),
            false);
     end_run(RunEnd::kLivelock);
   }
+}
+
+// Of the task that repeated a loop most often, if one does: a reason why there is no end.
+std::string Scheduler::most_turns() const {
+  const Task* most = nullptr;
+  for (TaskMask rest = polling_; rest != 0; rest &= rest - 1) {
+    const Task& task = *tasks_[std::countr_zero(rest)];
+    if (task.finished || task.polled->turns < 2) continue;
+    if (most == nullptr || task.polled->turns > most->polled->turns) most = &task;
+  }
+  if (most == nullptr) return "";
+  const Function* function = most->function();
+  return "; " + std::string(most->name) + " repeated a loop" +
+         (function == nullptr ? "" : std::string(" of ") + function->name) + " " +
+         std::to_string(most->polled->turns) + " times in vain";
+}
+
+TaskMask Scheduler::left() const {
+  TaskMask left = 0;
+  for (TaskMask rest = left_; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    if (tasks_[id]->polled->changed) left |= task_bit(id);
+  }
+  return left;
 }
 
 void Scheduler::find_races(const Task& task) {
@@ -440,12 +470,14 @@ void Scheduler::finish_task() {
 
 RunEnd Scheduler::judge_hang() {
   if (foreground_ == 0) return died_ ? RunEnd::kStopped : RunEnd::kFinished;
-  TaskMask polling = relaxing_;
+  TaskMask polling = relaxing_ | left_;
   for (TaskId id = 0; id < task_count_; ++id) {
     if (tasks_[id]->daemon) polling &= ~task_bit(id);
   }
   if (polling != 0 && died_) return RunEnd::kStopped;
-  if (polling != 0) {
+  // Who was left might have helped the others.
+  const bool cut = left() != 0;
+  if (polling != 0 && !cut) {
     const TaskId ran = current_;
     set_current(static_cast<TaskId>(std::countr_zero(polling)));
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
@@ -455,6 +487,7 @@ RunEnd Scheduler::judge_hang() {
   Deadlock deadlock = describe_deadlock(*this);
   // Who waits for a task that is dead hangs for no reason of its own.
   if (died_ && !deadlock.cycle) return RunEnd::kStopped;
+  if (cut && !deadlock.cycle) return RunEnd::kCut;
   // Whoever ran last has nothing to do with it: the stack of a task that hangs says more, and is
   // the same however the others came to an end.
   const TaskId ran = current_;

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -59,8 +60,9 @@ inline constexpr bool kNoPoints = true;
 inline constexpr bool kNoPoints = false;
 #endif
 
-// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it.
-enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
+// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it. Cut:
+// only tasks that were left in a loop could go on (RunOptions::retries_max).
+enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kCut, kPaused };
 
 // While one lives, operator new uses the heap also inside a run: for what outlives the run.
 class HeapScope {
@@ -149,8 +151,17 @@ class Scheduler {
   // The end of a turn of a polling loop that found nothing. The task goes on once another task
   // changed an object that this turn accessed, which may have happened already. What the first
   // turn accessed is not known: after it, the task goes on at once, and no step is made. If a turn
-  // accessed nothing (it looks at what is not announced), any step of another task will do.
+  // accessed nothing (it looks at what is not announced), any step of another task will do. Turns
+  // are counted: see RunOptions::retries_max.
   void relax(Where where = Where::current());
+  // Another loop begins within that of the current task, if it is in one; returns the turns of
+  // that. end_loop() goes on counting from there. sync/retry_loop.h.
+  std::uint32_t begin_loop() {
+    return task_->polled == nullptr ? 0 : std::exchange(task_->polled->turns, 0);
+  }
+  void end_loop(std::uint32_t turns) {
+    if (task_->polled != nullptr) task_->polled->turns = turns;
+  }
   // The task goes on when no other can.
   void wait_for_quiet(Where where = Where::current());
 
@@ -228,6 +239,8 @@ class Scheduler {
     return reinterpret_cast<std::uintptr_t>(outside_->places[object]) - arena_->base();
   }
   std::size_t choices() const { return choices_; }
+  // Tasks that were left in a loop and could go on.
+  TaskMask left() const;
   // Of the run so far, in order of occurrence.
   std::span<const Finding> findings() const { return {outside_->findings.data(), findings_}; }
   Arena& arena() const { return *arena_; }
@@ -303,6 +316,7 @@ class Scheduler {
   [[noreturn]] void die();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
+  std::string most_turns() const;
   [[noreturn]] void end_run(RunEnd end);
   void add_choice(std::uint8_t byte) {
     if (choices_ == choices_max_) [[unlikely]]
@@ -364,6 +378,8 @@ class Scheduler {
   TaskMask polling_ = 0;   // tasks that have been in a polling loop
   TaskMask relaxing_ = 0;  // those of them that wait for a change
   TaskMask quiet_ = 0;     // waits until nobody else can go on
+  TaskMask left_ = 0;      // repeated a loop too often: never goes on
+  std::uint32_t retries_max_ = 0;
   std::size_t findings_ = 0;
   Observer* observer_ = nullptr;
   DataRace* races_ = nullptr;  // outside the arena; null: not looked for

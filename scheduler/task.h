@@ -73,6 +73,7 @@ struct Polled {
   bool changed = false;            // by another task since it was accessed
   bool blind = false;              // the turn accessed nothing: any step of another task will do
   std::uint64_t others_steps = 0;  // steps of other tasks before this turn
+  std::uint32_t turns = 0;         // of the loop at hand, in vain
 };
 
 enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };

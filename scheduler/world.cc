@@ -118,6 +118,7 @@ const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
     prime();
   }
   scheduler_->steps_max_ = options.steps_max;
+  scheduler_->retries_max_ = options.retries_max;
   scheduler_->observer_ = options.observer;
   scheduler_->detectors_ = options.detectors;
   scheduler_->races_ = options.detectors.data_race ? &races_ : nullptr;
@@ -160,6 +161,7 @@ const RunResult& World::go(Strategy& strategy) {
   result_.switches = s.switches_;
   result_.preemptions = s.preemptions_;
   result_.digest = s.digest_;
+  result_.left = s.left();
   const auto chosen = outside_->schedule.begin();
   result_.schedule.assign(chosen, chosen + static_cast<std::ptrdiff_t>(s.choices_));
   if (s.findings_ != 0 || !result_.findings.empty()) {

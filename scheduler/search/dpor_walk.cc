@@ -36,6 +36,7 @@ bool DporWalk::back_to_open_choice(const std::function<bool()>& gives_up) {
       }
       if (step.node->todo() != 0) {
         step.choose();
+        if (fresh_) return true;  // nothing of the path was run here
         log_.truncate(step.events);
         node_of_.resize(step.events);
         value_of_.resize(step.events);
