@@ -121,8 +121,13 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
   if (object.value == 0) {
     object.value = ++objects_;
     CHECK(objects_ < kPoisoned);
-    if (objects_ >= places_max_) grow_places();
-    places_[objects_] = &object;
+    // Where objects are, by number: who frees memory knows it only by address.
+    std::vector<ObjectNumber*>& places = outside_->places;
+    if (objects_ >= places.size()) {
+      const HeapScope heap;
+      places.resize(2ul * objects_);
+    }
+    places[objects_] = &object;
     return;
   }
   const Arena::Block* block = arena_->find(address);
@@ -132,17 +137,6 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
          std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
              " at line " + std::to_string(where.line()),
          true);
-}
-
-// Where objects are, by number: who frees memory knows it only by address.
-void Scheduler::grow_places() {
-  const std::uint32_t count = std::max(1024u, 2 * places_max_);
-  auto** grown = static_cast<ObjectNumber**>(arena_->allocate(count * sizeof(void*)));
-  std::fill(grown, grown + count, nullptr);
-  std::copy(places_, places_ + places_max_, grown);
-  if (places_ != nullptr) arena_->free(places_);
-  places_ = grown;
-  places_max_ = count;
 }
 
 void Scheduler::tell_also(Op op, std::uint32_t object) {
@@ -157,7 +151,7 @@ void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes / sizeof(std::uint32_t); ++i) {
     const std::uint32_t number = words[i];
     if (number <= kPrivateObject || number > objects_) continue;
-    if (reinterpret_cast<const std::uint32_t*>(places_[number]) != &words[i]) continue;
+    if (reinterpret_cast<const std::uint32_t*>(outside_->places[number]) != &words[i]) continue;
     strategy_->also(*this, Op::kFree, number);
   }
 }
@@ -284,7 +278,7 @@ void Scheduler::find_races(const Task& task) {
 
 void Scheduler::grow_schedule() {
   const HeapScope heap;
-  schedule_->resize(std::max<std::size_t>(4096, 2 * choices_));
+  outside_->schedule.resize(std::max<std::size_t>(4096, 2 * choices_));
   attach_schedule();
 }
 
@@ -310,7 +304,7 @@ void Scheduler::lock_dropped(const void* lock, Where where) {
   for (std::size_t i = task.held.size(); i-- > 0;) {
     if (task.held[i].lock != lock) continue;
     const std::uint8_t dropped = task.held[i].class_index;
-    task.held.erase(task.held.begin() + static_cast<std::ptrdiff_t>(i));
+    task.held.erase(i);
     const bool another = std::any_of(task.held.begin(), task.held.end(), [&](const HeldLock& held) {
       return held.class_index == dropped;
     });
@@ -357,8 +351,8 @@ void Scheduler::die() {
 // Requires: a HeapScope.
 void Scheduler::add_finding(Finding finding) {
   mix(static_cast<std::uint64_t>(finding.kind));
-  found_->resize(findings_);
-  found_->push_back(std::move(finding));
+  outside_->findings.resize(findings_);
+  outside_->findings.push_back(std::move(finding));
   ++findings_;
 }
 
@@ -398,17 +392,62 @@ TaskId Scheduler::spawn(std::string_view name, void (*body)(void*), void* argume
   task->id = task_count_;
   task->daemon = daemon;
   task->name = copy;
-  task->held.reserve(8);
-  bodies_[task_count_] = {body, argument};
+  TaskRoom& room = outside_->rooms[task_count_];
+  task->stack = room.stack;
+  task->entered = room.entered;
+  task->held = HeldLocks(room.held);
+  outside_->bodies[task_count_] = {body, argument};
   tasks_[task_count_] = task;
   runnable_ |= task_bit(task_count_);
   if (!daemon) ++foreground_;
   return task_count_++;
 }
 
+namespace {
+
+// What restore_outside() reads from the image, since the arena was written the moment before, and
+// to wait for that would take longer than the copying.
+struct RoomInUse {
+  std::uint32_t stack, entered, held;
+};
+
+}  // namespace
+
+void Scheduler::save_outside(Image& image) const {
+  const std::uint32_t objects = objects_ - kPrivateObject;
+  image.append(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.append(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+  }
+  for (TaskId id = 0; id < task_count_; ++id) {
+    const Task& task = *tasks_[id];
+    const RoomInUse in_use{task.depth, task.entered_count, task.held.in_room()};
+    image.append(&in_use, sizeof(in_use));
+    image.append(task.stack, in_use.stack * sizeof(*task.stack));
+    image.append(task.entered, in_use.entered * sizeof(*task.entered));
+    image.append(task.held.begin(), in_use.held * sizeof(HeldLock));
+  }
+}
+
+void Scheduler::restore_outside(ImageReader& image) {
+  std::uint32_t objects = 0;
+  image.take(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.take(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+  }
+  for (TaskId id = 0; id < task_count_; ++id) {
+    RoomInUse in_use;
+    image.take(&in_use, sizeof(in_use));
+    TaskRoom& room = outside_->rooms[id];
+    image.take(room.stack, in_use.stack * sizeof(*room.stack));
+    image.take(room.entered, in_use.entered * sizeof(*room.entered));
+    image.take(room.held, in_use.held * sizeof(HeldLock));
+  }
+}
+
 void Scheduler::run_task(void* self, unsigned worker) {
   auto* scheduler = static_cast<Scheduler*>(self);
-  const Body& body = scheduler->bodies_[worker];
+  const Body& body = scheduler->outside_->bodies[worker];
   body.function(body.argument);
   scheduler->finish_task();
 }

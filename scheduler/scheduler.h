@@ -24,6 +24,7 @@
 #include "scheduler/detect/detectors.h"
 #include "scheduler/detect/lock_order.h"
 #include "scheduler/finding.h"
+#include "scheduler/image.h"
 #include "scheduler/strategy.h"
 #include "scheduler/task.h"
 #include "scheduler/thread_state.h"
@@ -235,13 +236,13 @@ class Scheduler {
   // Where the number of an object is kept, from the arena's base: the same in every run that came
   // to the object's memory alike, whatever number it got. Requires: the number is in use.
   std::uint64_t place_of(std::uint32_t object) const {
-    return reinterpret_cast<std::uintptr_t>(places_[object]) - arena_->base();
+    return reinterpret_cast<std::uintptr_t>(outside_->places[object]) - arena_->base();
   }
   std::size_t choices() const { return choices_; }
   // Tasks that were left in a loop and could go on.
   TaskMask left() const;
   // Of the run so far, in order of occurrence.
-  std::span<const Finding> findings() const { return {found_->data(), findings_}; }
+  std::span<const Finding> findings() const { return {outside_->findings.data(), findings_}; }
   Arena& arena() const { return *arena_; }
   // A word for the program under test: its root object.
   void set_root(void* root) { root_ = root; }
@@ -303,7 +304,6 @@ class Scheduler {
   // An observer, a detector of data races, a polling task, or the step limit: what most steps need
   // not think of.
   void perform_unusual(Task& task);
-  void grow_places();
   void refresh_unusual() {
     const bool watched = observer_ != nullptr || races_ != nullptr;
     unusual_at_ = watched || polling_ != 0 ? 0 : steps_max_;
@@ -325,8 +325,8 @@ class Scheduler {
   }
   void grow_schedule();
   void attach_schedule() {
-    choice_bytes_ = schedule_->data();
-    choices_max_ = schedule_->size();
+    choice_bytes_ = outside_->schedule.data();
+    choices_max_ = outside_->schedule.size();
   }
   void add_remark(std::string_view text);
   void report_sleep_in_atomic(Where where);
@@ -338,6 +338,17 @@ class Scheduler {
     void (*function)(void*) = nullptr;
     void* argument = nullptr;
   };
+  // What lies outside the arena, so that a snapshot copies only what is in use of it.
+  struct Outside {
+    Body bodies[kTasksMax];  // fixed after setup
+    TaskRoom rooms[kTasksMax];
+    std::vector<ObjectNumber*> places;  // of objects, by number: objects_ of it are valid
+    Schedule schedule;                  // choices_ of it are valid
+    std::vector<Finding> findings;      // findings_ of it are valid
+  };
+  // The part of it that is in use, but for the schedule and the findings.
+  void save_outside(Image& image) const;
+  void restore_outside(ImageReader& image);
 
   // Hot first.
   Task* task_ = nullptr;  // the current one; null if there is none
@@ -370,17 +381,13 @@ class Scheduler {
   TaskMask left_ = 0;      // repeated a loop too often: never goes on
   std::uint32_t retries_max_ = 0;
   std::size_t findings_ = 0;
-  std::uint32_t places_max_ = 0;     // objects that places_ has room for
-  ObjectNumber** places_ = nullptr;  // in the arena, by number
   Observer* observer_ = nullptr;
   DataRace* races_ = nullptr;  // outside the arena; null: not looked for
   Detectors detectors_;
-  Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
-  std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
+  Outside* outside_ = nullptr;
   Arena* arena_ = nullptr;
   void* root_ = nullptr;
   Task* tasks_[kTasksMax] = {};
-  Body bodies_[kTasksMax] = {};
   LockOrder lock_order_;
 };
 

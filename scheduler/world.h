@@ -61,8 +61,8 @@ class World {
 
   // The state of a paused run, to be restored into this World.
   struct Snapshot {
-    std::vector<std::byte> arena;
-    std::vector<std::byte> stacks;
+    Image arena;
+    Image stacks;  // of the fibers, and what else lies outside the arena
     Schedule schedule;
     std::vector<Finding> findings;
     DataRace::State races;  // empty unless the run looks for data races
@@ -82,11 +82,10 @@ class World {
   Arena arena_;
   Scheduler* scheduler_ = nullptr;
   std::unique_ptr<FiberPool> fibers_;
-  Snapshot parked_;    // every worker before its task began
-  Snapshot boot_;      // every task stopped at its first point
-  Schedule schedule_;  // choices of the run so far; as long as the longest run was
-  std::vector<Finding> findings_;
+  Snapshot parked_;  // every worker before its task began
+  Snapshot boot_;    // every task stopped at its first point
   DataRace races_;
+  const std::unique_ptr<Scheduler::Outside> outside_;
   RunResult result_;
 };
 

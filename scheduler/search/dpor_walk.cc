@@ -10,11 +10,6 @@
 namespace interleaf {
 namespace {
 
-bool conflict(Op a, Op b) {
-  const CommutingClass kind = commuting_class(a);
-  return kind == CommutingClass::kExclusive || kind != commuting_class(b);
-}
-
 // Who polls goes on when something changed: not in every state.
 bool is_gated(Op op, bool gated) { return gated || op == Op::kRelax; }
 
