@@ -30,12 +30,13 @@ struct CrashFinding {
 };
 
 struct CrashReport {
-  std::uint64_t orders = 0;   // judged
-  std::uint64_t skipped = 0;  // not judged: they lose data without a power cut
-  std::uint64_t sets = 0;     // moments of a cut that differ
-  std::uint64_t cuts = 0;     // with what the log and the cache make of them
-  std::set<Hash128> states;   // distinct pairs of (what recovery finds, promises made)
-  bool complete = true;       // no budget of sets was spent
+  std::uint64_t orders = 0;  // judged
+  // Not judged: they lose data without a power cut, or were cut in a loop.
+  std::uint64_t skipped = 0;
+  std::uint64_t sets = 0;    // moments of a cut that differ
+  std::uint64_t cuts = 0;    // with what the log and the cache make of them
+  std::set<Hash128> states;  // distinct pairs of (what recovery finds, promises made)
+  bool complete = true;      // no budget of sets was spent
   // Not empty if an order could not be run in the way that was asked for: state is shared
   // unannounced.
   std::string hidden_dependence;
@@ -53,6 +54,8 @@ class CrashSearch {
   // Judges the order that the schedule's run has. What is broken: signatures, the plainest first.
   // To be called once per order, for the report's sake.
   std::vector<std::string> judge(const Schedule& schedule);
+  // An order that was cut in a loop: nothing can be said of it.
+  void skip() { ++report_.skipped; }
   // The finding of that signature among what judge() found; empty if there is a hidden dependence.
   std::optional<CrashFinding> show(const Schedule& schedule, const std::string& signature);
   // A run with the finding that this cut makes, if it makes one, and with no other. `by_landmark`:

@@ -14,7 +14,7 @@
 #include "engine/explore_unbounded.h"
 #include "engine/user_error.h"
 #include "engine/version.h"
-#include "scheduler/search/checkpoint.h"
+#include "scheduler/search/checkpoint_file.h"
 
 namespace interleaf {
 namespace {
@@ -77,6 +77,15 @@ std::vector<std::pair<std::string, std::string>> identity_of(const Configuration
           {"--ignore", joined(options.ignore)}};
 }
 
+// Of everything that is wrong with a run, each once, sorted.
+std::vector<std::string> signatures_in(const RunResult& run) {
+  std::vector<std::string> signatures;
+  for (const Finding& finding : run.findings) signatures.push_back(finding.signature());
+  std::sort(signatures.begin(), signatures.end());
+  signatures.erase(std::unique(signatures.begin(), signatures.end()), signatures.end());
+  return signatures;
+}
+
 BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& configuration,
                                const ExploreOptions& options) {
   BoundedOptions bounded;
@@ -89,6 +98,7 @@ BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& confi
   bounded.stop_at_first = !options.keep_going;
   bounded.verify_cache = options.verify_cache;
   bounded.signature = [](const RunResult& run) { return signature_of(run); };
+  if (options.every_finding) bounded.signatures = signatures_in;
   bounded.known = [&options](const std::string& signature) {
     return std::any_of(options.ignore.begin(), options.ignore.end(),
                        [&](const std::string& prefix) { return signature.starts_with(prefix); });
@@ -102,9 +112,11 @@ BoundedOptions bounded_options(const std::shared_ptr<const Configuration>& confi
   return bounded;
 }
 
-BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& bounded) {
+BoundedResult explore_orders(const WithWorld& with_world, const BoundedOptions& bounded,
+                             bool unbounded, double& done) {
   try {
-    return explore_bounded(with_world, bounded);
+    return unbounded ? explore_unbounded(with_world, bounded, done)
+                     : explore_bounded(with_world, bounded);
   } catch (const CheckpointError& error) {
     throw UserError(error.what());
   }
@@ -130,13 +142,15 @@ class Cuts {
   }
 
   // Called by the worker that has `world`.
-  std::vector<std::string> judge(const World& world, const Schedule& schedule) {
+  std::vector<std::string> judge(const World& world, const RunResult& run) {
     CrashSearch* search = nullptr;
     {
       const std::lock_guard lock(mutex_);
       search = searches_.at(&world);
     }
-    return search->judge(schedule);
+    if (run.left == 0) return search->judge(run.schedule);
+    search->skip();  // it has no end to judge
+    return {};
   }
 
   // When all have ended. Empty if there is a hidden dependence, which the report has then.
@@ -180,6 +194,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   {
     const ScenarioWorld world(0, configuration);
     bounded.run = world.run_options();
+    bounded.run.retries_max = options.retries_max;
   }
   std::optional<Cuts> cuts;
   if (options.crash) {
@@ -188,7 +203,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     }
     cuts.emplace(configuration, options.crash_budget);
     bounded.judge = [&](const World& world, const RunResult& run, const Hash128&) {
-      return cuts->judge(world, run.schedule);
+      return cuts->judge(world, run);
     };
   }
   const WithWorld with_world = [&](unsigned slot, const std::function<void(World&)>& work) {
@@ -200,8 +215,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
     }
   };
   ExploreReport report;
-  report.search = options.unbounded ? explore_unbounded(with_world, bounded, report.done)
-                                    : explore_orders(with_world, bounded);
+  report.search = explore_orders(with_world, bounded, options.unbounded, report.done);
   report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   ScenarioWorld world(0, configuration);
   for (const BoundedFinding& found : report.search.findings) {

@@ -23,8 +23,11 @@ namespace interleaf {
 struct ExploreOptions {
   unsigned preemptions_max = 1;
   // All orders, however many preemptions: scheduler/search/dpor.h. Goes on after findings; keeps
-  // nothing that memory_max, resume or verify_cache could apply to.
+  // nothing that memory_max or verify_cache could apply to.
   bool unbounded = false;
+  // How often a task may repeat a loop in vain (RunOptions::retries_max); 0: no limit.
+  static constexpr std::uint32_t kRetriesDefault = 3;
+  std::uint32_t retries_max = kRetriesDefault;
   unsigned jobs = 1;  // 1 .. 64
   // Budgets; 0: no limit.
   double seconds_max = 0;
@@ -32,6 +35,9 @@ struct ExploreOptions {
   std::uint64_t memory_max = BoundedOptions::kMemoryDefault;  // bytes
   bool snapshots = true;
   bool keep_going = false;
+  // All findings of a run count, each for itself, and not its gravest alone. Of an ExploreFinding
+  // the run's verdict may then be another, graver one. Not with `unbounded` or `resume`.
+  bool every_finding = false;
   bool verify_cache = false;
   bool crash = false;  // power cuts too, at every moment of every order; not with `resume`
   CrashBudget crash_budget;
@@ -51,9 +57,9 @@ struct ExploreFinding {
 };
 
 struct ExploreReport {
-  BoundedResult search;  // if unbounded: one level, `pruned` are the redundant runs
-  double done = 0;       // unbounded and out of budget: DporResult::done
-  double seconds = 0;
+  BoundedResult search;                  // if unbounded: one level, `pruned` are the redundant runs
+  double done = 0;                       // unbounded and out of budget: DporResult::done
+  double seconds = 0;                    // in this process
   std::vector<ExploreFinding> findings;  // fewest preemptions first
   std::optional<CrashReport> crash;
   // Of Scenario::window, looked for in a few hundred of the orders.

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 
-#include "scheduler/search/bounded_tally.h"
 #include "scheduler/search/dpor.h"
 
 namespace interleaf {
@@ -39,14 +38,11 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   const auto is_known = [&](const std::string& signature) {
     return options.known && options.known(signature);
   };
-  OrderSample sample(options.sample_max);
-  if (options.sample_max != 0) {
-    dpor.hash_orders = true;
-    dpor.ended = [&](const RunResult& run, const Hash128& order) {
-      const std::vector<std::string> signature = signature_of_order(run);
-      if (signature.empty() || is_known(signature.front())) sample.offer(order, run.schedule);
-    };
-  }
+  dpor.known = is_known;
+  dpor.sample_max = options.sample_max;
+  dpor.checkpoint = options.checkpoint;
+  dpor.checkpoint_seconds = options.checkpoint_seconds;
+  dpor.identity = options.identity;
   const DporResult found = explore_dpor(with_world, dpor);
 
   BoundedResult result;
@@ -55,8 +51,9 @@ BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOption
   result.runs = found.classes;
   result.pruned = found.redundant;
   result.cut = found.cut;
-  result.levels = {{found.classes, found.classes, found.redundant, found.cut, 0}};
-  for (const auto& [order, schedule] : sample.schedules()) result.sample.push_back(schedule);
+  result.retry_cuts = found.retry_cuts;
+  result.levels = {{found.classes, found.classes, found.redundant, found.cut, found.seconds}};
+  result.sample = found.sample;
   result.out_of_budget = found.out_of_budget;
   result.budget = found.budget;
   done = found.done;

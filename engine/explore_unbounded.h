@@ -9,7 +9,8 @@
 namespace interleaf {
 
 // Of `options`: jobs, runs_max, seconds_max, snapshots, run, signature (must be set), known,
-// sample_max, progress, interrupted. `done`: DporResult::done. A run counts for the least of its
+// sample_max, progress, interrupted, checkpoint and what goes with it. Throws CheckpointError.
+// `done`: DporResult::done. A run counts for the least of its
 // gravest findings' signatures: which of two comes first does not follow from the order.
 BoundedResult explore_unbounded(const WithWorld& with_world, const BoundedOptions& options,
                                 double& done);

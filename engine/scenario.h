@@ -100,4 +100,9 @@ Scenario load_scenario(std::string_view name_or_path);
 // Sorted by byte value. Errors: no scenario directory.
 std::vector<std::string> list_scenarios();
 
+// What a name stands for where several scenarios are asked for: a path or a scenario's name for
+// itself, else the part of names before a "-" for all of them: "thp" for "thp-write-open" and
+// others, sorted. Errors: UserError for an unknown name; a path is not looked at.
+std::vector<std::string> scenarios_named(std::string_view name_or_path);
+
 }  // namespace interleaf

@@ -49,6 +49,10 @@ std::string read_file(const fs::path& path) {
   return text;
 }
 
+bool is_path(std::string_view name_or_path) {
+  return name_or_path.find('/') != std::string_view::npos || name_or_path.ends_with(".yaml");
+}
+
 }  // namespace
 
 std::vector<std::string> list_scenarios() {
@@ -60,9 +64,29 @@ std::vector<std::string> list_scenarios() {
   return names;
 }
 
+std::vector<std::string> scenarios_named(std::string_view name_or_path) {
+  const std::string name(name_or_path);
+  if (is_path(name)) return {name};
+  std::vector<std::string> names = list_scenarios();
+  if (std::binary_search(names.begin(), names.end(), name)) return {name};
+  std::vector<std::string> group;
+  for (const std::string& other : names) {
+    if (!name.empty() && other.starts_with(name + "-")) group.push_back(other);
+  }
+  if (!group.empty()) return group;
+  const std::size_t count = names.size();
+  for (std::size_t i = 0; i < count; ++i) {  // a group may be what was meant
+    const std::size_t dash = names[i].find('-');
+    if (dash != std::string::npos) names.push_back(names[i].substr(0, dash));
+  }
+  names.erase(std::unique(names.begin() + static_cast<std::ptrdiff_t>(count), names.end()),
+              names.end());
+  throw UserError("unknown scenario \"" + name + "\"", "", nearest_or_list(name, names));
+}
+
 Scenario load_scenario(std::string_view name_or_path) {
   fs::path path(name_or_path);
-  if (name_or_path.find('/') == std::string_view::npos && !name_or_path.ends_with(".yaml")) {
+  if (!is_path(name_or_path)) {
     const std::vector<std::string> names = list_scenarios();
     if (!std::binary_search(names.begin(), names.end(), name_or_path)) {
       throw UserError("unknown scenario \"" + std::string(name_or_path) + "\"", "",

@@ -131,17 +131,16 @@ const Arena::Block* Arena::find(const void* address) const {
 }
 
 std::vector<std::byte> Arena::save() const {
-  std::vector<std::byte> image;
-  save_into(image);
-  return image;
+  const auto* begin = reinterpret_cast<const std::byte*>(base_);
+  return {begin, begin + used()};
 }
 
-void Arena::save_into(std::vector<std::byte>& image) const {
-  image.resize(used());
-  std::memcpy(image.data(), reinterpret_cast<const void*>(base_), used());
+void Arena::save_into(Image& image) const {
+  image.clear();
+  image.append(reinterpret_cast<const void*>(base_), used());
 }
 
-void Arena::restore(const std::vector<std::byte>& image) {
+void Arena::restore(std::span<const std::byte> image) {
   std::memcpy(reinterpret_cast<void*>(base_), image.data(), image.size());
 }
 

@@ -9,7 +9,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "scheduler/image.h"
 
 namespace interleaf {
 
@@ -75,8 +78,8 @@ class Arena {
 
   // The copy of [base, mark). Restoring needs the arena that was saved.
   std::vector<std::byte> save() const;
-  void save_into(std::vector<std::byte>& image) const;
-  void restore(const std::vector<std::byte>& image);
+  void save_into(Image& image) const;
+  void restore(std::span<const std::byte> image);
 
   // How many freed bytes are kept untouched before the oldest are used again.
   void set_quarantine(std::size_t bytes) { control().quarantine_max = bytes; }

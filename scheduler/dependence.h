@@ -41,10 +41,14 @@ constexpr CommutingClass commuting_class(Op op) {
   }
 }
 
+// Of two operations on one object.
+constexpr bool conflict(Op a, Op b) {
+  const CommutingClass a_class = commuting_class(a);
+  return a_class == CommutingClass::kExclusive || a_class != commuting_class(b);
+}
+
 constexpr bool dependent(const Access& a, const Access& b) {
-  if (a.object != b.object || a.object == kPrivateObject) return false;
-  const CommutingClass a_class = commuting_class(a.op);
-  return a_class == CommutingClass::kExclusive || a_class != commuting_class(b.op);
+  return a.object == b.object && a.object != kPrivateObject && conflict(a.op, b.op);
 }
 
 }  // namespace interleaf

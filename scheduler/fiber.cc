@@ -9,6 +9,7 @@
 #include <boost/fiber/operations.hpp>
 #include <cstring>
 #include <deque>
+#include <vector>
 
 #include "scheduler/check.h"
 
@@ -148,25 +149,21 @@ void FiberPool::resume(unsigned worker) { static_cast<context*>(where_[worker])-
 
 void FiberPool::resume_main() { impl_->main->resume(); }
 
-void FiberPool::save_stacks(std::vector<std::byte>& image) const {
+void FiberPool::save_stacks(Image& image) const {
   for (const Impl::Worker& worker : impl_->workers) {
     const std::uintptr_t pointer = saved_stack_pointer(*worker.where);
     CHECK(pointer <= worker.top && worker.top - pointer <= kStackBytes);
     const std::size_t live = worker.top - pointer;
-    const std::size_t at = image.size();
-    image.resize(at + sizeof(live) + live);
-    std::memcpy(&image[at], &live, sizeof(live));
-    std::memcpy(&image[at + sizeof(live)], reinterpret_cast<const void*>(pointer), live);
+    image.append(&live, sizeof(live));
+    image.append(reinterpret_cast<const void*>(pointer), live);
   }
 }
 
-void FiberPool::restore_stacks(const std::vector<std::byte>& image) {
-  const std::byte* at = image.data();
+void FiberPool::restore_stacks(ImageReader& image) {
   for (const Impl::Worker& worker : impl_->workers) {
     std::size_t live = 0;
-    std::memcpy(&live, at, sizeof(live));
-    std::memcpy(reinterpret_cast<void*>(worker.top - live), at + sizeof(live), live);
-    at += sizeof(live) + live;
+    image.take(&live, sizeof(live));
+    image.take(reinterpret_cast<void*>(worker.top - live), live);
   }
 }
 

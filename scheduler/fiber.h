@@ -12,10 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "scheduler/access.h"
 #include "scheduler/arena.h"
+#include "scheduler/image.h"
 
 namespace interleaf {
 
@@ -42,8 +42,8 @@ class FiberPool {
   unsigned size() const { return count_; }
 
   // The live part of every stack, appended to `image`; the main context only.
-  void save_stacks(std::vector<std::byte>& image) const;
-  void restore_stacks(const std::vector<std::byte>& image);
+  void save_stacks(Image& image) const;
+  void restore_stacks(ImageReader& image);
 
  private:
   struct Impl;

@@ -80,6 +80,7 @@ void Scheduler::relax(Where where) {
   const TaskMask self = task_bit(current_);
   if (task_->polled == nullptr) {
     task_->polled = new Polled;
+    task_->polled->turns = 1;
     polling_ |= self;
     refresh_unusual();
     return;
@@ -89,7 +90,11 @@ void Scheduler::relax(Where where) {
   announce(Op::kRelax, own, nullptr, true, where);
   polled.blind = polled.objects.empty();
   if (polled.blind) polled.changed = steps_ - task_->own_steps != polled.others_steps;
-  if (!polled.changed) {
+  ++polled.turns;
+  if (retries_max_ != 0 && polled.turns > retries_max_ && !epilogue_) {
+    runnable_ &= ~self;
+    left_ |= self;
+  } else if (!polled.changed) {
     runnable_ &= ~self;
     relaxing_ |= self;
   }
@@ -116,8 +121,13 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
   if (object.value == 0) {
     object.value = ++objects_;
     CHECK(objects_ < kPoisoned);
-    if (objects_ >= places_max_) grow_places();
-    places_[objects_] = &object;
+    // Where objects are, by number: who frees memory knows it only by address.
+    std::vector<ObjectNumber*>& places = outside_->places;
+    if (objects_ >= places.size()) {
+      const HeapScope heap;
+      places.resize(2ul * objects_);
+    }
+    places[objects_] = &object;
     return;
   }
   const Arena::Block* block = arena_->find(address);
@@ -127,17 +137,6 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
          std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
              " at line " + std::to_string(where.line()),
          true);
-}
-
-// Where objects are, by number: who frees memory knows it only by address.
-void Scheduler::grow_places() {
-  const std::uint32_t count = std::max(1024u, 2 * places_max_);
-  auto** grown = static_cast<ObjectNumber**>(arena_->allocate(count * sizeof(void*)));
-  std::fill(grown, grown + count, nullptr);
-  std::copy(places_, places_ + places_max_, grown);
-  if (places_ != nullptr) arena_->free(places_);
-  places_ = grown;
-  places_max_ = count;
 }
 
 void Scheduler::tell_also(Op op, std::uint32_t object) {
@@ -152,7 +151,7 @@ void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes / sizeof(std::uint32_t); ++i) {
     const std::uint32_t number = words[i];
     if (number <= kPrivateObject || number > objects_) continue;
-    if (reinterpret_cast<const std::uint32_t*>(places_[number]) != &words[i]) continue;
+    if (reinterpret_cast<const std::uint32_t*>(outside_->places[number]) != &words[i]) continue;
     strategy_->also(*this, Op::kFree, number);
   }
 }
@@ -238,10 +237,35 @@ void Scheduler::perform_unusual(Task& task) {
   if (steps_ >= steps_max_ && died_) end_run(RunEnd::kStopped);
   if (steps_ >= steps_max_) {
     report(FindingKind::kLivelock, task.function() == nullptr ? "task" : task.function()->name,
-           "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running",
+           "no end after " + std::to_string(steps_) + " steps; " + task.name + " was running" +
+               most_turns(),
            false);
     end_run(RunEnd::kLivelock);
   }
+}
+
+// Of the task that repeated a loop most often, if one does: a reason why there is no end.
+std::string Scheduler::most_turns() const {
+  const Task* most = nullptr;
+  for (TaskMask rest = polling_; rest != 0; rest &= rest - 1) {
+    const Task& task = *tasks_[std::countr_zero(rest)];
+    if (task.finished || task.polled->turns < 2) continue;
+    if (most == nullptr || task.polled->turns > most->polled->turns) most = &task;
+  }
+  if (most == nullptr) return "";
+  const Function* function = most->function();
+  return "; " + std::string(most->name) + " repeated a loop" +
+         (function == nullptr ? "" : std::string(" of ") + function->name) + " " +
+         std::to_string(most->polled->turns) + " times in vain";
+}
+
+TaskMask Scheduler::left() const {
+  TaskMask left = 0;
+  for (TaskMask rest = left_; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    if (tasks_[id]->polled->changed) left |= task_bit(id);
+  }
+  return left;
 }
 
 void Scheduler::find_races(const Task& task) {
@@ -254,7 +278,7 @@ void Scheduler::find_races(const Task& task) {
 
 void Scheduler::grow_schedule() {
   const HeapScope heap;
-  schedule_->resize(std::max<std::size_t>(4096, 2 * choices_));
+  outside_->schedule.resize(std::max<std::size_t>(4096, 2 * choices_));
   attach_schedule();
 }
 
@@ -280,7 +304,7 @@ void Scheduler::lock_dropped(const void* lock, Where where) {
   for (std::size_t i = task.held.size(); i-- > 0;) {
     if (task.held[i].lock != lock) continue;
     const std::uint8_t dropped = task.held[i].class_index;
-    task.held.erase(task.held.begin() + static_cast<std::ptrdiff_t>(i));
+    task.held.erase(i);
     const bool another = std::any_of(task.held.begin(), task.held.end(), [&](const HeldLock& held) {
       return held.class_index == dropped;
     });
@@ -327,8 +351,8 @@ void Scheduler::die() {
 // Requires: a HeapScope.
 void Scheduler::add_finding(Finding finding) {
   mix(static_cast<std::uint64_t>(finding.kind));
-  found_->resize(findings_);
-  found_->push_back(std::move(finding));
+  outside_->findings.resize(findings_);
+  outside_->findings.push_back(std::move(finding));
   ++findings_;
 }
 
@@ -368,17 +392,62 @@ TaskId Scheduler::spawn(std::string_view name, void (*body)(void*), void* argume
   task->id = task_count_;
   task->daemon = daemon;
   task->name = copy;
-  task->held.reserve(8);
-  bodies_[task_count_] = {body, argument};
+  TaskRoom& room = outside_->rooms[task_count_];
+  task->stack = room.stack;
+  task->entered = room.entered;
+  task->held = HeldLocks(room.held);
+  outside_->bodies[task_count_] = {body, argument};
   tasks_[task_count_] = task;
   runnable_ |= task_bit(task_count_);
   if (!daemon) ++foreground_;
   return task_count_++;
 }
 
+namespace {
+
+// What restore_outside() reads from the image, since the arena was written the moment before, and
+// to wait for that would take longer than the copying.
+struct RoomInUse {
+  std::uint32_t stack, entered, held;
+};
+
+}  // namespace
+
+void Scheduler::save_outside(Image& image) const {
+  const std::uint32_t objects = objects_ - kPrivateObject;
+  image.append(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.append(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+  }
+  for (TaskId id = 0; id < task_count_; ++id) {
+    const Task& task = *tasks_[id];
+    const RoomInUse in_use{task.depth, task.entered_count, task.held.in_room()};
+    image.append(&in_use, sizeof(in_use));
+    image.append(task.stack, in_use.stack * sizeof(*task.stack));
+    image.append(task.entered, in_use.entered * sizeof(*task.entered));
+    image.append(task.held.begin(), in_use.held * sizeof(HeldLock));
+  }
+}
+
+void Scheduler::restore_outside(ImageReader& image) {
+  std::uint32_t objects = 0;
+  image.take(&objects, sizeof(objects));
+  if (objects != 0) {
+    image.take(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+  }
+  for (TaskId id = 0; id < task_count_; ++id) {
+    RoomInUse in_use;
+    image.take(&in_use, sizeof(in_use));
+    TaskRoom& room = outside_->rooms[id];
+    image.take(room.stack, in_use.stack * sizeof(*room.stack));
+    image.take(room.entered, in_use.entered * sizeof(*room.entered));
+    image.take(room.held, in_use.held * sizeof(HeldLock));
+  }
+}
+
 void Scheduler::run_task(void* self, unsigned worker) {
   auto* scheduler = static_cast<Scheduler*>(self);
-  const Body& body = scheduler->bodies_[worker];
+  const Body& body = scheduler->outside_->bodies[worker];
   body.function(body.argument);
   scheduler->finish_task();
 }
@@ -401,12 +470,14 @@ void Scheduler::finish_task() {
 
 RunEnd Scheduler::judge_hang() {
   if (foreground_ == 0) return died_ ? RunEnd::kStopped : RunEnd::kFinished;
-  TaskMask polling = relaxing_;
+  TaskMask polling = relaxing_ | left_;
   for (TaskId id = 0; id < task_count_; ++id) {
     if (tasks_[id]->daemon) polling &= ~task_bit(id);
   }
   if (polling != 0 && died_) return RunEnd::kStopped;
-  if (polling != 0) {
+  // Who was left might have helped the others.
+  const bool cut = left() != 0;
+  if (polling != 0 && !cut) {
     const TaskId ran = current_;
     set_current(static_cast<TaskId>(std::countr_zero(polling)));
     report(FindingKind::kLivelock, "task", "every task that could go on polls for a change", false);
@@ -416,6 +487,7 @@ RunEnd Scheduler::judge_hang() {
   Deadlock deadlock = describe_deadlock(*this);
   // Who waits for a task that is dead hangs for no reason of its own.
   if (died_ && !deadlock.cycle) return RunEnd::kStopped;
+  if (cut && !deadlock.cycle) return RunEnd::kCut;
   // Whoever ran last has nothing to do with it: the stack of a task that hangs says more, and is
   // the same however the others came to an end.
   const TaskId ran = current_;

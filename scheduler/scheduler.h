@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -23,6 +24,7 @@
 #include "scheduler/detect/detectors.h"
 #include "scheduler/detect/lock_order.h"
 #include "scheduler/finding.h"
+#include "scheduler/image.h"
 #include "scheduler/strategy.h"
 #include "scheduler/task.h"
 #include "scheduler/thread_state.h"
@@ -58,8 +60,9 @@ inline constexpr bool kNoPoints = true;
 inline constexpr bool kNoPoints = false;
 #endif
 
-// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it.
-enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kPaused };
+// Why a run ended. Stopped: a task had a fatal finding, and the others ended or wait for it. Cut:
+// only tasks that were left in a loop could go on (RunOptions::retries_max).
+enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kCut, kPaused };
 
 // While one lives, operator new uses the heap also inside a run: for what outlives the run.
 class HeapScope {
@@ -148,8 +151,17 @@ class Scheduler {
   // The end of a turn of a polling loop that found nothing. The task goes on once another task
   // changed an object that this turn accessed, which may have happened already. What the first
   // turn accessed is not known: after it, the task goes on at once, and no step is made. If a turn
-  // accessed nothing (it looks at what is not announced), any step of another task will do.
+  // accessed nothing (it looks at what is not announced), any step of another task will do. Turns
+  // are counted: see RunOptions::retries_max.
   void relax(Where where = Where::current());
+  // Another loop begins within that of the current task, if it is in one; returns the turns of
+  // that. end_loop() goes on counting from there. sync/retry_loop.h.
+  std::uint32_t begin_loop() {
+    return task_->polled == nullptr ? 0 : std::exchange(task_->polled->turns, 0);
+  }
+  void end_loop(std::uint32_t turns) {
+    if (task_->polled != nullptr) task_->polled->turns = turns;
+  }
   // The task goes on when no other can.
   void wait_for_quiet(Where where = Where::current());
 
@@ -224,11 +236,13 @@ class Scheduler {
   // Where the number of an object is kept, from the arena's base: the same in every run that came
   // to the object's memory alike, whatever number it got. Requires: the number is in use.
   std::uint64_t place_of(std::uint32_t object) const {
-    return reinterpret_cast<std::uintptr_t>(places_[object]) - arena_->base();
+    return reinterpret_cast<std::uintptr_t>(outside_->places[object]) - arena_->base();
   }
   std::size_t choices() const { return choices_; }
+  // Tasks that were left in a loop and could go on.
+  TaskMask left() const;
   // Of the run so far, in order of occurrence.
-  std::span<const Finding> findings() const { return {found_->data(), findings_}; }
+  std::span<const Finding> findings() const { return {outside_->findings.data(), findings_}; }
   Arena& arena() const { return *arena_; }
   // A word for the program under test: its root object.
   void set_root(void* root) { root_ = root; }
@@ -290,7 +304,6 @@ class Scheduler {
   // An observer, a detector of data races, a polling task, or the step limit: what most steps need
   // not think of.
   void perform_unusual(Task& task);
-  void grow_places();
   void refresh_unusual() {
     const bool watched = observer_ != nullptr || races_ != nullptr;
     unusual_at_ = watched || polling_ != 0 ? 0 : steps_max_;
@@ -303,6 +316,7 @@ class Scheduler {
   [[noreturn]] void die();
   // No task is runnable: what the run has come to, reported if that is a hang.
   RunEnd judge_hang();
+  std::string most_turns() const;
   [[noreturn]] void end_run(RunEnd end);
   void add_choice(std::uint8_t byte) {
     if (choices_ == choices_max_) [[unlikely]]
@@ -311,8 +325,8 @@ class Scheduler {
   }
   void grow_schedule();
   void attach_schedule() {
-    choice_bytes_ = schedule_->data();
-    choices_max_ = schedule_->size();
+    choice_bytes_ = outside_->schedule.data();
+    choices_max_ = outside_->schedule.size();
   }
   void add_remark(std::string_view text);
   void report_sleep_in_atomic(Where where);
@@ -324,6 +338,17 @@ class Scheduler {
     void (*function)(void*) = nullptr;
     void* argument = nullptr;
   };
+  // What lies outside the arena, so that a snapshot copies only what is in use of it.
+  struct Outside {
+    Body bodies[kTasksMax];  // fixed after setup
+    TaskRoom rooms[kTasksMax];
+    std::vector<ObjectNumber*> places;  // of objects, by number: objects_ of it are valid
+    Schedule schedule;                  // choices_ of it are valid
+    std::vector<Finding> findings;      // findings_ of it are valid
+  };
+  // The part of it that is in use, but for the schedule and the findings.
+  void save_outside(Image& image) const;
+  void restore_outside(ImageReader& image);
 
   // Hot first.
   Task* task_ = nullptr;  // the current one; null if there is none
@@ -353,18 +378,16 @@ class Scheduler {
   TaskMask polling_ = 0;   // tasks that have been in a polling loop
   TaskMask relaxing_ = 0;  // those of them that wait for a change
   TaskMask quiet_ = 0;     // waits until nobody else can go on
+  TaskMask left_ = 0;      // repeated a loop too often: never goes on
+  std::uint32_t retries_max_ = 0;
   std::size_t findings_ = 0;
-  std::uint32_t places_max_ = 0;     // objects that places_ has room for
-  ObjectNumber** places_ = nullptr;  // in the arena, by number
   Observer* observer_ = nullptr;
   DataRace* races_ = nullptr;  // outside the arena; null: not looked for
   Detectors detectors_;
-  Schedule* schedule_ = nullptr;           // outside the arena; choices_ of it are valid
-  std::vector<Finding>* found_ = nullptr;  // outside the arena; findings_ of it are valid
+  Outside* outside_ = nullptr;
   Arena* arena_ = nullptr;
   void* root_ = nullptr;
   Task* tasks_[kTasksMax] = {};
-  Body bodies_[kTasksMax] = {};
   LockOrder lock_order_;
 };
 

@@ -2,6 +2,7 @@
 // One simulated thread, as the scheduler sees it. Lives in the arena.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <source_location>
 #include <vector>
@@ -25,15 +26,59 @@ struct HeldLock {
   bool shared;
 };
 
+// The locks that a task holds, in the order it took them.
+class HeldLocks {
+ public:
+  static constexpr unsigned kRoom = 64;  // beyond that many they move into the arena
+
+  explicit HeldLocks(HeldLock* room) : first_(room) {}
+  HeldLocks() = default;
+
+  std::size_t size() const { return count_; }
+  // How many of them lie in the task's room: all or none.
+  std::uint32_t in_room() const { return capacity_ == kRoom ? count_ : 0; }
+  bool empty() const { return count_ == 0; }
+  const HeldLock* begin() const { return first_; }
+  const HeldLock* end() const { return first_ + count_; }
+  const HeldLock& operator[](std::size_t i) const { return first_[i]; }
+  const HeldLock& front() const { return first_[0]; }
+  const HeldLock& back() const { return first_[count_ - 1]; }
+
+  void push_back(const HeldLock& held) {
+    if (count_ == capacity_) [[unlikely]]
+      grow();
+    first_[count_++] = held;
+  }
+  void erase(std::size_t i) {
+    for (--count_; i < count_; ++i) first_[i] = first_[i + 1];
+  }
+
+ private:
+  // Within a run, so this is memory of the arena. What it replaces rewinds with the World.
+  void grow() {
+    capacity_ *= 2;
+    auto* grown = new HeldLock[capacity_];
+    std::copy(begin(), end(), grown);
+    first_ = grown;
+  }
+
+  HeldLock* first_ = nullptr;
+  std::uint32_t count_ = 0;
+  std::uint32_t capacity_ = kRoom;
+};
+
 // What a task in a polling loop accessed since the end of its last turn.
 struct Polled {
   std::vector<std::uint32_t> objects;
   bool changed = false;            // by another task since it was accessed
   bool blind = false;              // the turn accessed nothing: any step of another task will do
   std::uint64_t others_steps = 0;  // steps of other tasks before this turn
+  std::uint32_t turns = 0;         // of the loop at hand, in vain
 };
 
 enum class TaskState : std::uint8_t { kRunnable, kBlocked, kFinished };
+
+struct TaskRoom;
 
 class Task {
  public:
@@ -54,13 +99,22 @@ class Task {
   std::uint64_t last_step = 0;
   std::uint32_t own_steps = 0;  // accesses performed
   Access next;                  // announced, not yet performed
-  const Function* stack[kDepthMax] = {};
-  const Function* entered[kEnteredMax] = {};
+  // In the task's TaskRoom: the first `depth`, `entered_count` and held.in_room() count.
+  const Function** stack = nullptr;
+  const Function** entered = nullptr;
+  HeldLocks held;
   std::uint64_t held_classes = 0;  // classes of the locks in `held`
-  std::vector<HeldLock> held;
-  Polled* polled = nullptr;  // null: the task never polled
+  Polled* polled = nullptr;        // null: the task never polled
 
   const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
+};
+
+// The arrays of a task, outside the arena: most of them is not in use, and a snapshot copies what
+// is.
+struct TaskRoom {
+  const Function* stack[Task::kDepthMax] = {};
+  const Function* entered[Task::kEnteredMax] = {};
+  HeldLock held[HeldLocks::kRoom] = {};
 };
 
 }  // namespace interleaf

@@ -37,12 +37,12 @@ const Finding* RunResult::verdict() const {
   return gravest;
 }
 
-World::World(unsigned slot, const std::function<void(Scheduler&)>& setup) : arena_(slot) {
+World::World(unsigned slot, const std::function<void(Scheduler&)>& setup)
+    : arena_(slot), outside_(std::make_unique<Scheduler::Outside>()) {
   scheduler_ = new (arena_.allocate(sizeof(Scheduler), 64)) Scheduler();
   scheduler_->arena_ = &arena_;
-  scheduler_->found_ = &findings_;
-  scheduler_->schedule_ = &schedule_;
-  schedule_.resize(4096);
+  scheduler_->outside_ = outside_.get();
+  outside_->schedule.resize(4096);
   {
     const Entered entered(scheduler_, &arena_, false);
     setup(*scheduler_);
@@ -79,10 +79,11 @@ void World::save(Snapshot& snapshot) const {
   arena_.save_into(snapshot.arena);
   snapshot.stacks.clear();
   fibers_->save_stacks(snapshot.stacks);
-  snapshot.schedule.assign(schedule_.begin(),
-                           schedule_.begin() + static_cast<std::ptrdiff_t>(scheduler_->choices_));
-  snapshot.findings.assign(findings_.begin(),
-                           findings_.begin() + static_cast<std::ptrdiff_t>(scheduler_->findings_));
+  scheduler_->save_outside(snapshot.stacks);
+  const auto chosen = outside_->schedule.begin();
+  snapshot.schedule.assign(chosen, chosen + static_cast<std::ptrdiff_t>(scheduler_->choices_));
+  const std::span<const Finding> found = scheduler_->findings();
+  snapshot.findings.assign(found.begin(), found.end());
   if (scheduler_->races_ != nullptr) {
     snapshot.races = races_.state();
   } else {
@@ -91,21 +92,25 @@ void World::save(Snapshot& snapshot) const {
 }
 
 void World::load(const Snapshot& snapshot) {
-  arena_.restore(snapshot.arena);
-  fibers_->restore_stacks(snapshot.stacks);
+  ImageReader rest(snapshot.stacks);
+  fibers_->restore_stacks(rest);
+  scheduler_->restore_outside(rest);
+  arena_.restore(snapshot.arena.bytes());
+  // A run that found something is rare.
+  if (!outside_->findings.empty() || !snapshot.findings.empty()) {
+    outside_->findings = snapshot.findings;
+  }
 }
 
 void World::restore(const Snapshot& snapshot) {
   load(snapshot);
-  std::copy(snapshot.schedule.begin(), snapshot.schedule.end(), schedule_.begin());
-  findings_.assign(snapshot.findings.begin(), snapshot.findings.end());
+  std::copy(snapshot.schedule.begin(), snapshot.schedule.end(), outside_->schedule.begin());
   if (scheduler_->races_ != nullptr) races_.restore(snapshot.races);
 }
 
 const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
   if (options.observer == nullptr) {
     load(boot_);
-    findings_.assign(boot_.findings.begin(), boot_.findings.end());
   } else {
     // An observer wants to see also how the tasks came to their first points.
     load(parked_);
@@ -113,6 +118,7 @@ const RunResult& World::run(Strategy& strategy, const RunOptions& options) {
     prime();
   }
   scheduler_->steps_max_ = options.steps_max;
+  scheduler_->retries_max_ = options.retries_max;
   scheduler_->observer_ = options.observer;
   scheduler_->detectors_ = options.detectors;
   scheduler_->races_ = options.detectors.data_race ? &races_ : nullptr;
@@ -155,10 +161,13 @@ const RunResult& World::go(Strategy& strategy) {
   result_.switches = s.switches_;
   result_.preemptions = s.preemptions_;
   result_.digest = s.digest_;
-  result_.schedule.assign(schedule_.begin(),
-                          schedule_.begin() + static_cast<std::ptrdiff_t>(s.choices_));
-  findings_.resize(s.findings_);
-  result_.findings = findings_;
+  result_.left = s.left();
+  const auto chosen = outside_->schedule.begin();
+  result_.schedule.assign(chosen, chosen + static_cast<std::ptrdiff_t>(s.choices_));
+  if (s.findings_ != 0 || !result_.findings.empty()) {
+    outside_->findings.resize(s.findings_);
+    result_.findings = outside_->findings;
+  }
   return result_;
 }
 

@@ -21,6 +21,9 @@ namespace interleaf {
 struct RunOptions {
   std::uint64_t seed = 0;
   std::uint64_t steps_max = 1'000'000;  // reaching it is the verdict livelock
+  // How often a task may repeat a polling loop in vain (Scheduler::relax): one that would do so
+  // once more is left there, as if it were never chosen again, and the others go on. 0: no limit.
+  std::uint32_t retries_max = 0;
   Observer* observer = nullptr;
   Detectors detectors;
 };
@@ -34,6 +37,7 @@ struct RunResult {
   std::uint64_t digest = 0;
   Schedule schedule;
   std::vector<Finding> findings;  // in order of occurrence
+  TaskMask left = 0;  // tasks left in a loop that could go on, by RunOptions::retries_max
 
   bool clean() const { return findings.empty(); }
   // The gravest finding (see FindingKind), the earliest of equals; null if clean.
@@ -57,8 +61,8 @@ class World {
 
   // The state of a paused run, to be restored into this World.
   struct Snapshot {
-    std::vector<std::byte> arena;
-    std::vector<std::byte> stacks;
+    Image arena;
+    Image stacks;  // of the fibers, and what else lies outside the arena
     Schedule schedule;
     std::vector<Finding> findings;
     DataRace::State races;  // empty unless the run looks for data races
@@ -78,11 +82,10 @@ class World {
   Arena arena_;
   Scheduler* scheduler_ = nullptr;
   std::unique_ptr<FiberPool> fibers_;
-  Snapshot parked_;    // every worker before its task began
-  Snapshot boot_;      // every task stopped at its first point
-  Schedule schedule_;  // choices of the run so far; as long as the longest run was
-  std::vector<Finding> findings_;
+  Snapshot parked_;  // every worker before its task began
+  Snapshot boot_;    // every task stopped at its first point
   DataRace races_;
+  const std::unique_ptr<Scheduler::Outside> outside_;
   RunResult result_;
 };
 

@@ -104,6 +104,40 @@ TEST(Bounded, FindsWhatBruteForceFindsInRandomProgramsAtEveryBound) {
   }
 }
 
+// Each finding of a run for itself, also where the run has a graver one.
+TEST(Bounded, CountsEverySignatureOfARunAsBruteForceDoes) {
+  unsigned several = 0;
+  for (const std::string& kind : random_program_kinds()) {
+    for (std::uint64_t seed = 10'000; seed < 10'010; ++seed) {
+      const LitmusProgram program = statements_program(random_program(kind, seed));
+      SCOPED_TRACE(kind + ", seed " + std::to_string(seed) + ": " + program.name);
+      World world(0, program.setup);
+      BruteForceOptions brute{.runs_max = 2'000};
+      brute.signatures = [](const RunResult& run) { return signatures_of(run); };
+      const BruteForceResult truth = brute_force(world, brute);
+      if (!truth.complete) continue;
+      for (unsigned bound = 0; bound <= 2; ++bound) {
+        BoundedOptions options = up_to(bound);
+        options.signatures = [](const RunResult& run) {
+          const std::set<std::string> all = signatures_of(run);
+          return std::vector<std::string>(all.begin(), all.end());
+        };
+        const BoundedResult found = explore_bounded(world, options);
+        std::set<std::string> signatures;
+        for (const BoundedFinding& finding : found.findings) {
+          signatures.insert(finding.signature);
+          EXPECT_EQ(finding.preemptions, truth.signatures.at(finding.signature));
+          const RunResult& again = world.run(*make_replay(finding.schedule), {});
+          EXPECT_TRUE(signatures_of(again).contains(finding.signature));
+          several += signatures_of(again).size() > 1;
+        }
+        ASSERT_EQ(signatures, truth.signatures_within(bound)) << "bound " << bound;
+      }
+    }
+  }
+  EXPECT_GT(several, 0u);
+}
+
 TEST(Bounded, ReportsTheFewestPreemptionsFirst) {
   // The last load sees 2 only if both others ran to their end inside of it.
   World world(0, machine_of({"r0 w0 r0 !0", "i0"}));

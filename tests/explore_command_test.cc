@@ -98,8 +98,8 @@ TEST_F(ExploreCommand, UnboundedPrintsTheSameBytesForAnyNumberOfJobs) {
   EXPECT_EQ(explore("small.yaml --unbounded -j 1").out, explore("small.yaml --unbounded -j 3").out);
 }
 
-// Objects that a step is the first to touch have another number in each branch: told by it, sleeping
-// tasks were woken whose orders were run already.
+// Objects that a step is the first to touch have another number in each branch: told by it,
+// sleeping tasks were woken whose orders were run already.
 TEST_F(ExploreCommand, UnboundedRunsAnOrderOnceThoughItsNumbersDiffer) {
   std::string text = kSmall;
   text.replace(text.find("close(fd)"), 9, "pread(fd, 4K, 0)");
@@ -116,7 +116,7 @@ TEST_F(ExploreCommand, UnboundedSaysWhenItIsNotComplete) {
   EXPECT_NE(stopped.out.find("stopped, out of runs\n"), std::string::npos) << stopped.out;
   EXPECT_NE(stopped.out.find(", not complete\n"), std::string::npos);
   EXPECT_EQ(explore("canary --unbounded --runs 500").status, 1);
-  for (const char* no : {"--preemptions 1", "--resume state", "--memory 1G", "--verify-cache"}) {
+  for (const char* no : {"--preemptions 1", "--memory 1G", "--verify-cache"}) {
     EXPECT_EQ(explore(std::string("control --unbounded ") + no).status, 129) << no;
   }
 }
@@ -160,6 +160,33 @@ TEST_F(ExploreCommand, CountsRunsThatTheStepLimitCut) {
   EXPECT_EQ(cut.out.find(", complete"), std::string::npos);
 }
 
+// A lookup meets a folio whose references are frozen, and again, before the owner goes on.
+TEST_F(ExploreCommand, SaysWhichLoopsWereCut) {
+  std::string text = kSmall;
+  text.replace(text.find("close(fd)"), 9,
+               "pread(fd, 4K, 0)\n    - fadvise(fd, 0, 4K, POSIX_FADV_DONTNEED)");
+  text.insert(text.find("  b:"), "    - pread(fd, 4K, 0)\n");
+  std::ofstream(directory_ / "frozen.yaml") << text;
+  const std::string search = "frozen.yaml --preemptions 1 ";
+  const Output cut = explore(search + "--retries 1 -j 1");
+  EXPECT_EQ(cut.status, 0) << cut.err;
+  EXPECT_NE(cut.out.find("\n2 orders cut after 1 fruitless repetition of filemap_get_read_batch\n"
+                         "no finding with at most 1 preemption: "),
+            std::string::npos)
+      << cut.out;
+  EXPECT_NE(cut.out.find(", complete but for these\n"), std::string::npos);
+  EXPECT_EQ(explore(search + "--retries 1 -j 3").out, cut.out);
+  for (const char* more : {"", "--retries 2", "--retries 0"}) {
+    const Output all = explore(search + more);
+    EXPECT_EQ(all.status, 0) << all.err;
+    EXPECT_NE(all.out.find(", complete\n"), std::string::npos) << all.out;
+    EXPECT_EQ(all.out.find("cut after"), std::string::npos) << all.out;
+  }
+  const Json json = Json::parse(explore(search + "--retries 1 --json").out);
+  EXPECT_EQ(json["cut_by_retries"]["functions"]["filemap_get_read_batch"], 2);
+  EXPECT_EQ(explore(search + "--retries few").status, 129);
+}
+
 TEST_F(ExploreCommand, ComesToTheSameBytesHoweverOftenItIsKilled) {
   Prng prng(4);
   for (const std::string search : {kClean, kFinding}) {
@@ -178,6 +205,54 @@ TEST_F(ExploreCommand, ComesToTheSameBytesHoweverOftenItIsKilled) {
     EXPECT_FALSE(has_state());
     EXPECT_GT(killed, 0u);
   }
+}
+
+// Two opens and two calls: about as much as an unbounded search exhausts in a second.
+std::string small_with(const std::string& first, const std::string& second) {
+  std::string text = kSmall;
+  text.replace(text.find("close(fd)"), 9, second);
+  text.insert(text.find("  b:"), "    - " + first + "\n");
+  return text;
+}
+
+TEST_F(ExploreCommand, UnboundedComesToTheSameBytesHoweverOftenItIsKilled) {
+  Prng prng(5);
+  std::ofstream(directory_ / "small.yaml")
+      << small_with("pwrite(fd, pattern(2), 2K, 0)", "ftruncate(fd, 2K)");
+  const std::string search = "small.yaml --unbounded ";
+  const std::string whole = explore(search + "-j 1").out;
+  ASSERT_NE(whole.find(", complete\n"), std::string::npos) << whole;
+  unsigned killed = 0, resumed = 0;
+  Output output;
+  for (unsigned tries = 0; tries < 20; ++tries) {
+    const char* signal = tries % 3 == 0 ? "TERM" : "KILL";
+    resumed += has_state();
+    output = explore(search + "--resume state --resume-every 0 -j " + std::to_string(1 + tries % 3),
+                     tries == 12 ? "exec" : limited(signal, 30 + prng.below(150)));
+    if (output.status == 0 && !has_state()) break;
+    ++killed;
+  }
+  EXPECT_EQ(output.out, whole) << output.err;
+  EXPECT_FALSE(has_state());
+  EXPECT_GT(killed, 0u);
+  EXPECT_GT(resumed, 0u);
+}
+
+TEST_F(ExploreCommand, UnboundedGoesOnToTheSameFindings) {
+  std::ofstream(directory_ / "small.yaml")
+      << small_with("close(fd)", "expect_read(fd, pattern(2), 4K, 0)");
+  const std::string search = "small.yaml --unbounded ";
+  const Output whole = explore(search + "-j 1");
+  EXPECT_EQ(whole.status, 1) << whole.err;
+  EXPECT_NE(whole.out.find(", complete\n"), std::string::npos) << whole.out;
+  const std::string resume = search + "--resume state -j ";
+  for (const char* stop : {"1 --runs 50", "1 --runs 150", "2 --runs 200"}) {
+    const Output part = explore(resume + stop);
+    EXPECT_EQ(part.status, 1) << part.err;
+    EXPECT_NE(part.err.find("the same command goes on from state\n"), std::string::npos);
+  }
+  EXPECT_EQ(explore(resume + "2").out, whole.out);
+  EXPECT_FALSE(has_state());
 }
 
 TEST_F(ExploreCommand, WritesItsStateWhenItIsAskedToEnd) {
@@ -204,6 +279,7 @@ TEST_F(ExploreCommand, RefusesAStateThatDoesNotFit) {
   refused(resume + "--kernel 6.12.96", "kernel was '6.12.95' and is '6.12.96'");
   refused(resume + "--set hpage_pages=8", "--set was ");
   refused(resume + "--keep-going", "stop at first was 'yes' and is 'no'");
+  refused("control --unbounded --resume state", "preemptions was '1' and is 'any number'");
   const std::string good = contents(directory_ / "state");
   std::ofstream(directory_ / "state", std::ios::binary) << good.substr(0, good.size() / 2);
   refused(resume, "damaged or not whole");

@@ -74,7 +74,7 @@ void ScenarioFlags::add_to(CLI::App& verb) {
   detectors.add_to(verb);
 }
 
-std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
+Overrides ScenarioFlags::overrides() const {
   Overrides overrides;
   overrides.kernel = kernel;
   overrides.persona = persona;
@@ -85,7 +85,11 @@ std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
   detectors.check();
   overrides.detect = detectors.on;
   overrides.no_detect = detectors.off;
-  return interleaf::configure(load_scenario(scenario), std::move(overrides));
+  return overrides;
+}
+
+std::shared_ptr<const Configuration> ScenarioFlags::configure() const {
+  return interleaf::configure(load_scenario(scenario), overrides());
 }
 
 std::string ScenarioFlags::text() const {
@@ -135,8 +139,9 @@ std::string crash_text(const CrashReport& report, const CrashBudget& budget,
   }
   text += report.complete ? ": complete\n" : ": not complete, out of --crash-sets\n";
   if (report.skipped != 0) {
-    text +=
-        fmt::format("not judged: {} orders that lose data without a power cut\n", report.skipped);
+    text += fmt::format(
+        "not judged: {} orders that lose data without a power cut, or were cut in a loop\n",
+        report.skipped);
   }
   if (!report.hidden_dependence.empty()) text += report.hidden_dependence + "\n";
   return text;

@@ -50,6 +50,8 @@ struct ScenarioFlags {
   DetectorFlags detectors;
 
   void add_to(CLI::App& verb);
+  // All but the scenario.
+  Overrides overrides() const;
   std::shared_ptr<const Configuration> configure() const;
   // The same flags again, for a command line.
   std::string text() const;
@@ -119,5 +121,6 @@ Verb add_minimize(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_table(CLI::App& program);
 Verb add_why(CLI::App& program);
+Verb add_matrix(CLI::App& program);
 
 }  // namespace interleaf

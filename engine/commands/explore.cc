@@ -7,11 +7,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <thread>
 
 #include "engine/commands/command.h"
 #include "engine/commands/explore_text.h"
 #include "engine/commands/interrupt.h"
+#include "engine/commands/search_flags.h"
 #include "engine/expectation.h"
 #include "engine/user_error.h"
 
@@ -22,29 +22,14 @@ struct Flags {
   ScenarioFlags scenario;
   VerdictFlags verdict;
   CrashFlags crash;
+  SearchFlags search;
   ExploreOptions options;
   std::string output;
-  std::string time;
-  std::string memory;
   std::string resume_every;
-  unsigned jobs = 0;
   bool estimate = false;
   bool no_snapshots = false;
   bool force = false;
 };
-
-// Bytes of "800M", "4G", "65536".
-std::uint64_t parse_bytes(const std::string& text) {
-  const char unit = text.empty() ? '0' : text.back();
-  const unsigned shift = unit == 'K' ? 10 : unit == 'M' ? 20 : unit == 'G' ? 30 : 0;
-  const std::string digits = shift == 0 ? text : text.substr(0, text.size() - 1);
-  const bool number = !digits.empty() && digits.size() < 10 &&
-                      digits.find_first_not_of("0123456789") == std::string::npos;
-  if (!number || std::stoull(digits) == 0) {
-    throw UserError("--memory " + text + " is no size", "", "for example 800M or 4G");
-  }
-  return std::stoull(digits) << shift;
-}
 
 void show_progress_unbounded(const BoundedProgress& now) {
   fmt::print(stderr, "\r{} runs, {:.0f} runs/s ", now.runs,
@@ -61,11 +46,8 @@ void show_progress(const BoundedProgress& now) {
 
 void complete_options(Flags& flags, const Configuration& configuration) {
   ExploreOptions& options = flags.options;
-  options.seconds_max = parse_time(flags.time);
-  if (!flags.memory.empty()) options.memory_max = parse_bytes(flags.memory);
+  flags.search.apply(options);
   if (!flags.resume_every.empty()) options.resume_seconds = parse_time(flags.resume_every);
-  const unsigned jobs = flags.jobs != 0 ? flags.jobs : std::thread::hardware_concurrency();
-  options.jobs = std::clamp(jobs, 1u, 64u);
   options.snapshots = !flags.no_snapshots;
   options.crash = flags.crash.crash;
   options.crash_budget = flags.crash.budget;
@@ -87,7 +69,7 @@ int exit_code(const Flags& flags, const ExploreReport& report) {
 void print_notes(const Flags& flags, const ExploreReport& report) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
-  double seconds = flags.options.unbounded ? report.seconds : 0;
+  double seconds = 0;
   for (const BoundedLevel& level : search.levels) seconds += level.seconds;
   const std::string redundant =
       flags.options.unbounded ? fmt::format(" ({} redundant)", grouped(search.pruned)) : "";
@@ -170,14 +152,9 @@ Verb add_explore(CLI::App& program) {
   CLI::Option* unbounded = verb->add_flag("--unbounded", flags->options.unbounded,
                                           "all orders: dynamic partial-order reduction");
   unbounded->excludes(bound)->excludes(crash);
-  verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel; all cores");
-  verb->add_option("--time", flags->time, "stop after this long (90s, 10m, 2h)");
-  verb->add_option("--runs", flags->options.runs_max, "stop after so many runs");
-  verb->add_option("--memory", flags->memory, "stop when the search takes so much (800M, 4G); 2G")
-      ->excludes(unbounded);
+  flags->search.add_to(*verb)->excludes(unbounded);
   verb->add_option("--resume", flags->options.resume,
-                   "keep the state of the search in this file, and go on from it if it exists")
-      ->excludes(unbounded);
+                   "keep the state of the search in this file, and go on from it if it exists");
   verb->add_option("--resume-every", flags->resume_every, "how often it is written; 30s");
   verb->add_flag("--estimate", flags->estimate,
                  "only say how many interleavings there are, by random walks");

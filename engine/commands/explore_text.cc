@@ -75,6 +75,22 @@ std::string how_far(const ExploreOptions& options, const ExploreReport& report) 
              rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
 }
 
+// A line for each function in whose loop orders were cut.
+std::string retry_cuts_text(const ExploreOptions& options, const BoundedResult& search) {
+  std::string text;
+  for (const auto& [function, orders] : search.retry_cuts.functions) {
+    text += fmt::format("{} cut after {} of {}\n", counted(orders, "order"),
+                        counted(options.retries_max, "fruitless repetition"), function);
+  }
+  return text;
+}
+
+// Nothing is complete as such if an order was cut: a line above says which.
+std::string complete_text(const BoundedResult& search) {
+  if (!search.complete) return "";
+  return search.retry_cuts.orders == 0 ? ", complete" : ", complete but for these";
+}
+
 std::string clean_statement(const Configuration& configuration, const ExploreOptions& options,
                             const ExploreReport& report) {
   const BoundedResult& search = report.search;
@@ -82,12 +98,17 @@ std::string clean_statement(const Configuration& configuration, const ExploreOpt
   const bool all_cuts = report.crash && report.crash->complete && report.crash->skipped == 0 &&
                         report.crash->hidden_dependence.empty();
   const char* cuts = all_cuts ? " and any power cut" : "";
+  const std::string complete = complete_text(search);
+  const bool all = search.exhausted && search.retry_cuts.orders == 0;
+  if (search.complete && all) {
+    return fmt::format("no finding in any order{}: {}{}\n", cuts, scope, complete);
+  }
   if (search.complete && search.exhausted) {
-    return fmt::format("no finding in any order{}: {}, complete\n", cuts, scope);
+    return fmt::format("no finding in the other orders{}: {}{}\n", cuts, scope, complete);
   }
   if (search.complete) {
-    return fmt::format("no finding with at most {}{}: {}, complete\n",
-                       counted(options.preemptions_max, "preemption"), cuts, scope);
+    return fmt::format("no finding with at most {}{}: {}{}\n",
+                       counted(options.preemptions_max, "preemption"), cuts, scope, complete);
   }
   if (search.out_of_budget) {
     return how_far(options, report) + "no finding so far: " + scope + ", not complete\n";
@@ -105,18 +126,19 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
     text = fmt::format("{} cut in a loop by the step limit: not complete\n",
                        counted(search.cut, "run"));
   }
+  text += retry_cuts_text(options, search);
   if (report.findings.empty()) return text + clean_statement(configuration, options, report);
   // Of a power cut those of the order, not of the run that goes straight to it.
   const std::uint64_t fewest = search.findings.front().preemptions;
   const bool proven = fewest > 0 && search.complete_up_to + 1 >= static_cast<int>(fewest);
   if (search.out_of_budget) text += how_far(options, report);
   if (options.unbounded) {
-    return text + fmt::format("found: {}{}\n", scope_of(configuration, search),
-                              search.complete ? ", complete" : "");
+    return text +
+           fmt::format("found: {}{}\n", scope_of(configuration, search), complete_text(search));
   }
   return text + fmt::format("found with {}{}: {}{}\n", counted(fewest, "preemption"),
                             proven ? ", and nothing with fewer" : "",
-                            scope_of(configuration, search), search.complete ? ", complete" : "");
+                            scope_of(configuration, search), complete_text(search));
 }
 
 std::string explore_text(const Configuration& configuration, const ExploreOptions& options,
@@ -159,10 +181,12 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
                   const std::vector<std::string>& paths) {
   const BoundedResult& search = report.search;
   const std::uint64_t runs = search.runs + search.pruned;
+  double seconds = 0;
+  for (const BoundedLevel& level : search.levels) seconds += level.seconds;
   Json json = report.findings.empty() ? Json{{"verdict", "clean"}, {"signature", ""}}
                                       : run_json(report.findings.front().run.result);
   json["runs"] = runs;
-  json["runs_per_second"] = std::round(static_cast<double>(runs) / std::max(report.seconds, 1e-9));
+  json["runs_per_second"] = std::round(static_cast<double>(runs) / std::max(seconds, 1e-9));
   json["orders"] = search.classes;
   json["levels"] = Json::array();
   for (const BoundedLevel& level : search.levels) {
@@ -183,6 +207,9 @@ Json explore_json(const ExploreOptions& options, const ExploreReport& report,
   json["hidden_dependence"] = search.hidden_dependence;
   if (report.crash) json["crash"] = crash_json(*report.crash, options.crash_budget);
   json["cut"] = search.cut;
+  json["retries"] = options.retries_max;
+  json["cut_by_retries"] = {{"orders", search.retry_cuts.orders},
+                            {"functions", search.retry_cuts.functions}};
   json["complete"] = search.complete;
   json["complete_up_to"] = search.complete_up_to;
   json["bound"] = nullptr;

@@ -13,6 +13,7 @@
 #include "engine/kernel/bug.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
+#include "scheduler/sync/retry_loop.h"
 
 namespace kernel
 {
@@ -35,16 +36,6 @@ bool peek_contains(const folio *f, pgoff_t index)
 }
 
 /*
- * A lookup met a folio whose references are frozen. Looking again is of no use before its owner
- * has gone on, or the slot holds something else.
- */
-void let_owner_go_on()
-{
-	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
-		scheduler->relax();
-}
-
-/*
  * The lookup primitive of all batches (P8): the next entry at or after the walker, at most `max`,
  * with a reference if it is a folio; null at the end. RCU read section.
  *
@@ -53,10 +44,12 @@ void let_owner_go_on()
  *   3. load the slot again
  *
  * A reference taken at 2 after the folio was freed and used for something else is noticed at 3.
+ * While references are frozen, looking again is of no use before the owner has gone on, or the slot
+ * holds something else.
  */
 void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark)
 {
-	for (;;) {
+	for (interleaf::RetryLoop loop;;) {
 		void *entry =
 			mark == XA_PRESENT ? xas_find(xas, max) : xas_find_marked(xas, max, mark);
 
@@ -67,7 +60,7 @@ void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark)
 
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on();
+			loop.again();
 			xas_reset(xas);
 			continue;
 		}
@@ -175,7 +168,7 @@ void *filemap_get_entry(address_space *mapping, pgoff_t index)
 
 	FRAME(filemap_get_entry);
 	rcu_read_lock();
-	for (;;) {
+	for (interleaf::RetryLoop loop;;) {
 		xas_reset(&xas);
 		entry = xas_load(&xas);
 		if (xas_retry(&xas, entry))
@@ -184,7 +177,7 @@ void *filemap_get_entry(address_space *mapping, pgoff_t index)
 			break;
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on();
+			loop.again();
 			continue;
 		}
 		if (xas_reload(&xas) == entry)
@@ -387,6 +380,7 @@ void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max, 
 	xa_state xas(&mapping->i_pages, index);
 
 	FRAME(filemap_get_read_batch);
+	interleaf::RetryLoop loop;
 	rcu_read_lock();
 	for (void *entry = xas_load(&xas); entry != nullptr; entry = xas_next(&xas)) {
 		if (xas_retry(&xas, entry))
@@ -395,7 +389,7 @@ void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max, 
 			break;
 		auto *f = static_cast<folio *>(entry);
 		if (!folio_try_get(f)) {
-			let_owner_go_on();
+			loop.again();
 			xas_reset(&xas);
 			continue;
 		}
@@ -404,6 +398,7 @@ void filemap_get_read_batch(address_space *mapping, pgoff_t index, pgoff_t max, 
 			xas_reset(&xas);
 			continue;
 		}
+		loop.worked();
 		if (folio_batch_add(fbatch, f) == 0)
 			break;
 		if (!folio_test_uptodate(f))

@@ -15,6 +15,7 @@
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 #include "scheduler/sync/barrier.h"
+#include "scheduler/sync/retry_loop.h"
 
 namespace kernel
 {
@@ -184,6 +185,7 @@ void wb_workfn()
 {
 	FRAME(wb_workfn);
 	bdi_writeback *wb = &this_machine().sb->s_wb;
+	interleaf::RetryLoop loop;
 	for (;;) {
 		wb->dwork.wait_event([wb] {
 			wb->list_lock.lock();
@@ -199,10 +201,10 @@ void wb_workfn()
 			continue;
 		}
 		/* Dirty, but under writeback or locked by sync: not before somebody moves on. */
-		if (writeback_sb_inodes(wb) == 0) {
-			if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
-				scheduler->relax();
-		}
+		if (writeback_sb_inodes(wb) == 0)
+			loop.again();
+		else
+			loop.worked();
 	}
 }
 

@@ -17,6 +17,7 @@
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
+#include "scheduler/sync/retry_loop.h"
 
 namespace kernel
 {
@@ -556,6 +557,7 @@ int access_load(mm_struct *mm, std::uint64_t address, void *to, std::size_t len)
 	if (!valid_access(mm, address, len))
 		return -EFAULT;
 	translation walk{};
+	const interleaf::RetryLoop loop;
 	while (!translate(mm, address, false, &walk)) {
 		const int error = do_user_addr_fault(mm, address, false);
 		if (error != 0)
@@ -580,6 +582,7 @@ int access_store(mm_struct *mm, std::uint64_t address, const void *from, std::si
 	if (!valid_access(mm, address, len))
 		return -EFAULT;
 	translation walk{};
+	const interleaf::RetryLoop loop;
 	while (!translate(mm, address, true, &walk)) {
 		const int error = do_user_addr_fault(mm, address, true);
 		if (error != 0)

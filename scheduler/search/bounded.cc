@@ -87,6 +87,7 @@ class Search {
     identity.emplace_back("preemptions", std::to_string(options_.preemptions_max));
     identity.emplace_back("stop at first", options_.stop_at_first ? "yes" : "no");
     identity.emplace_back("steps", std::to_string(options_.run.steps_max));
+    identity.emplace_back("retries", std::to_string(options_.run.retries_max));
     identity.emplace_back("sample", std::to_string(options_.sample_max));
     return identity;
   }
@@ -222,6 +223,7 @@ class Search {
     result_.cut = state_.tally.cut;
     result_.classes = state_.tally.classes;
     result_.known = state_.tally.known;
+    result_.retry_cuts = state_.tally.retry_cuts;
     for (const auto& [order, schedule] : state_.tally.sample.schedules()) {
       result_.sample.push_back(schedule);
     }
@@ -244,11 +246,14 @@ class Search {
   void report(World& world, const std::string& signature, const BoundedHit& hit) {
     const auto accepted = [&](const RunResult& run) {
       if (hit.judged) return true;
-      if (options_.signature) return options_.signature(run) == signature;
-      return !run.clean() && run.verdict()->signature() == signature;
+      const std::vector<std::string> has = signatures_of(options_, run);
+      return std::find(has.begin(), has.end(), signature) != has.end();
     };
     BoundedFinding finding{signature, hit.preemptions, hit.order, {}, hit.count};
     finding.schedule = normal_form(world, options_.run, hit.schedule, hit.preemptions, accepted);
+    if (options_.run.retries_max != 0) {
+      finding.schedule = without_retry_limit(world, options_.run, finding.schedule);
+    }
     result_.findings.push_back(std::move(finding));
   }
 
@@ -271,6 +276,7 @@ class Search {
 BoundedResult explore_bounded(const WithWorld& with_world, const BoundedOptions& options) {
   CHECK(options.jobs >= 1 && options.jobs <= 64);
   CHECK(!options.judge || options.checkpoint.empty());
+  CHECK(!options.signatures || options.checkpoint.empty());
   CHECK(options.filter == nullptr || (options.jobs == 1 && !options.snapshots));
   CHECK(options.filter == nullptr || options.checkpoint.empty());
   BoundedResult result;

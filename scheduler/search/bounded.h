@@ -37,6 +37,7 @@
 
 #include "scheduler/search/choice_filter.h"
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/retry_limit.h"
 #include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
 
@@ -76,6 +77,9 @@ struct BoundedOptions {
 
   // What makes two findings the same; empty: it is none. Default: the verdict's signature.
   std::function<std::string(const RunResult&)> signature;
+  // Instead of `signature`: all that is wrong with a run, each once; none: it is clean. Each is
+  // counted, reported or known for itself. Not with a checkpoint.
+  std::function<std::vector<std::string>(const RunResult&)> signatures;
   // True for signatures that are counted but are no findings. Default: none.
   std::function<bool(const std::string&)> known;
   // Called with the first run of every order, and nothing else: which run that is depends on
@@ -96,7 +100,8 @@ struct BoundedOptions {
   // Set by somebody else (a signal handler): the search ends after the runs at hand.
   const std::atomic<bool>* interrupted = nullptr;
 
-  // How many schedules of clean orders (or known ones) to keep: those of the least hashes.
+  // How many schedules of clean orders (or those with nothing but known ones) to keep: those of the
+  // least hashes. None that RunOptions::retries_max cut.
   std::size_t sample_max = 0;
 
   // The state of the search goes to this file, and comes from there if it exists. checkpoint.h.
@@ -110,7 +115,7 @@ struct BoundedFinding {
   std::string signature;
   std::uint64_t preemptions = 0;
   Hash128 order;
-  Schedule schedule;        // the normal form of `order`
+  Schedule schedule;        // the normal form of `order`, for runs without RunOptions::retries_max
   std::uint64_t count = 0;  // orders that had it
 };
 
@@ -132,7 +137,8 @@ struct BoundedEstimate {
 };
 
 struct BoundedResult {
-  // Every decision within the bound was tried, and no run was cut by RunOptions::steps_max.
+  // Every decision within the bound was tried, and no run was cut by RunOptions::steps_max. With
+  // RunOptions::retries_max, so many fruitless repetitions are part of the bound.
   bool complete = false;
   // The same whatever the number of preemptions: nothing was left for another level.
   bool exhausted = false;
@@ -141,6 +147,7 @@ struct BoundedResult {
   std::uint64_t pruned = 0;
   std::uint64_t cut = 0;
   std::uint64_t classes = 0;
+  RetryCuts retry_cuts;  // of the classes
   std::vector<BoundedLevel> levels;
   std::vector<BoundedFinding> findings;        // fewest preemptions first, then by signature
   std::map<std::string, std::uint64_t> known;  // signatures that are no findings, with orders

@@ -36,6 +36,7 @@ void BoundedTally::merge(const BoundedTally& other) {
   }
   for (const auto& [signature, count] : other.known) known[signature] += count;
   sample.merge(other.sample);
+  retry_cuts.merge(other.retry_cuts);
 }
 
 }  // namespace interleaf

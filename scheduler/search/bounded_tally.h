@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the runs of a bounded search came to, as far as that does not depend on their order: sums
-// and least elements. Workers have one each; merging them is commutative. Internal to bounded.h.
+// What the runs of a bounded search, or of DPOR (dpor.h), came to, as far as that does not depend
+// on their order: sums and least elements. Workers have one each; merging them is commutative.
+// Internal to the searches.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/retry_limit.h"
 #include "scheduler/strategy.h"
 
 namespace interleaf {
@@ -49,6 +51,7 @@ struct BoundedTally {
   std::map<std::string, BoundedHit> hits;
   std::map<std::string, std::uint64_t> known;
   OrderSample sample;
+  RetryCuts retry_cuts;
 
   void merge(const BoundedTally& other);
 };

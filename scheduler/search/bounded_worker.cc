@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "scheduler/search/bounded_worker.h"
 
+#include <algorithm>
 #include <bit>
 #include <string>
 #include <utility>
 
 namespace interleaf {
 namespace {
+
+std::string joined(const std::vector<std::string>& signatures) {
+  std::string all;
+  for (const std::string& signature : signatures) all += (all.empty() ? "" : "\n") + signature;
+  return all;
+}
 
 Hash128 with_signature(const Hash128& order, const std::string& signature) {
   Hash128 key = order;
@@ -15,6 +22,15 @@ Hash128 with_signature(const Hash128& order, const std::string& signature) {
 }
 
 }  // namespace
+
+std::vector<std::string> signatures_of(const BoundedOptions& options, const RunResult& run) {
+  if (options.signatures) return options.signatures(run);
+  std::string signature = options.signature ? options.signature(run)
+                          : run.clean()     ? std::string()
+                                            : run.verdict()->signature();
+  if (signature.empty()) return {};
+  return {std::move(signature)};
+}
 
 BoundedWorker::BoundedWorker(World& world, BoundedShared& shared, std::function<void()> tick)
     : world_(world),
@@ -103,29 +119,31 @@ void BoundedWorker::note(const RunResult& run) {
   const Hash128 order = walk_.order().total();
   ++tally_.runs;
   if (run.end == RunEnd::kLivelock && run.steps >= options_.run.steps_max) ++tally_.cut;
-  const std::string signature = options_.signature ? options_.signature(run)
-                                : run.clean()      ? std::string()
-                                                   : run.verdict()->signature();
-  if (options_.verify_cache) shared_.check.outcome(order, signature);
+  const std::vector<std::string> signatures = signatures_of(options_, run);
+  if (options_.verify_cache) shared_.check.outcome(order, joined(signatures));
   if (options_.ended) {
     const std::lock_guard lock(shared_.ended_mutex);
     options_.ended(run, order);
   }
-  note_signature(run, signature);
+  note_signatures(run, signatures);
   if (!shared_.orders.insert(order)) return;
   ++tally_.classes;
+  tally_.retry_cuts.add(world_);
   if (options_.judge) {
     for (const std::string& also : options_.judge(world_, run, order)) note_hit(run, also, true);
   }
   if (options_.on_new_class) options_.on_new_class(world_, run, order);
 }
 
-void BoundedWorker::note_signature(const RunResult& run, const std::string& signature) {
-  const bool is_known = !signature.empty() && options_.known && options_.known(signature);
-  if (signature.empty() || is_known) {
+void BoundedWorker::note_signatures(const RunResult& run,
+                                    const std::vector<std::string>& signatures) {
+  const auto is_known = [&](const std::string& signature) {
+    return options_.known && options_.known(signature);
+  };
+  if (run.left == 0 && std::all_of(signatures.begin(), signatures.end(), is_known)) {
     tally_.sample.offer(walk_.order().total(), run.schedule);
   }
-  if (!signature.empty()) note_hit(run, signature, false);
+  for (const std::string& signature : signatures) note_hit(run, signature, false);
 }
 
 void BoundedWorker::note_hit(const RunResult& run, const std::string& signature, bool judged) {

@@ -43,6 +43,9 @@ struct BoundedShared {
   }
 };
 
+// What is wrong with a run, as the options tell findings apart; nothing: it is clean.
+std::vector<std::string> signatures_of(const BoundedOptions& options, const RunResult& run);
+
 class BoundedWorker {
  public:
   // `tick` is called after every run and while waiting.
@@ -70,7 +73,7 @@ class BoundedWorker {
   const RunResult& start();
   void save();
   void note(const RunResult& run);
-  void note_signature(const RunResult& run, const std::string& signature);
+  void note_signatures(const RunResult& run, const std::vector<std::string>& signatures);
   void note_hit(const RunResult& run, const std::string& signature, bool judged);
   void keep_later(std::size_t known);
   void share();

@@ -19,9 +19,11 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "scheduler/search/order_hash.h"
+#include "scheduler/search/retry_limit.h"
 #include "scheduler/search/with_world.h"
 #include "scheduler/world.h"
 
@@ -48,13 +50,15 @@ struct DporOptions {
   double seconds_max = 0;       // looked at after every run
   bool snapshots = true;        // false: run every prefix again
   unsigned snapshot_steps = 0;  // steps between snapshots, at least; 0: by the World's size
-  bool hash_orders = false;     // ended() gets the hash of the order; costs time
   RunOptions run;               // the seed is not used; no observer
   DporFault fault = DporFault::kNone;
 
-  // Called by workers, in their threads and at the same time if there are several. What a run
-  // found, as it is to be told apart; default: the signature of every finding.
+  // These are called by workers, in their threads and at the same time if there are several.
+
+  // What a run found, as it is to be told apart; default: the signature of every finding.
   std::function<std::vector<std::string>(const RunResult&)> signatures;
+  // True for signatures that do not keep an order out of the sample. Default: none.
+  std::function<bool(const std::string&)> known;
 
   // These are called one at a time.
 
@@ -65,26 +69,42 @@ struct DporOptions {
 
   // Set by somebody else (a signal handler): the search ends after the runs at hand.
   const std::atomic<bool>* interrupted = nullptr;
+
+  // How many schedules of orders without a finding (or with known ones alone) to keep: those of
+  // the least hashes.
+  std::size_t sample_max = 0;  // none that RunOptions::retries_max cut
+
+  // The state of the search goes to this file, and comes from there if it exists.
+  // dpor_checkpoint.h. Whatever is counted goes on from there; `ended` is not called again.
+  std::string checkpoint;
+  double checkpoint_seconds = 30;  // between two writes
+  // What else the result depends on: names and values, kept in the checkpoint and compared.
+  std::vector<std::pair<std::string, std::string>> identity;
 };
 
 struct DporFinding {
   std::string signature;
   Hash128 order;                  // of those that have it, the one with the least hash
-  Schedule schedule;              // the normal form of `order` (normal_form.h)
+  Schedule schedule;              // the normal form of `order` (normal_form.h), without retries_max
   std::uint64_t preemptions = 0;  // of the schedule; others may have fewer
   std::uint64_t count = 0;        // orders that have it
 };
 
 struct DporResult {
-  bool complete = false;              // every order was run, none cut by RunOptions::steps_max
+  // Every order was run, none cut by RunOptions::steps_max; those with more fruitless repetitions
+  // than RunOptions::retries_max allows up to there.
+  bool complete = false;
   std::uint64_t classes = 0;          // complete runs: one for each order
   std::uint64_t redundant = 0;        // runs left when all that could go on was covered already
   std::uint64_t cut = 0;              // of the complete ones: by RunOptions::steps_max
+  RetryCuts retry_cuts;               // of the complete ones
   std::uint64_t events = 0;           // steps performed, those of repeated prefixes not counted
   std::uint64_t replayed = 0;         // performed again to get to a branch
   std::uint64_t fallbacks = 0;        // races that were answered by trying every task
   std::size_t snapshot_bytes = 0;     // held at most, of all workers
   std::vector<DporFinding> findings;  // in order of signature
+  std::vector<Schedule> sample;       // see DporOptions::sample_max
+  double seconds = 0;                 // in all processes that had a part in it
   bool out_of_budget = false;
   const char* budget = "";  // which: "runs", "time"; or "interrupted"
   // Out of budget: the part of the tree of choices that is done, weighted by what was known to be
@@ -92,7 +112,8 @@ struct DporResult {
   double done = 0;
 };
 
-// Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws what `with_world` throws.
+// Slots 0 to jobs - 1 are used, slot 0 by the calling thread. Throws CheckpointError, and what
+// `with_world` throws.
 // Classes, findings and completeness do not depend on the number of jobs or on timing, unless the
 // search was out of budget: every worker's choices are covered for those that were handed out after
 // them. The numbers of redundant runs, events and fallbacks may.

@@ -52,6 +52,8 @@ struct DporStep {
     covered = node->data ? 0 : node->done;
     node->done |= task_bit(taken);
   }
+  // Undoes choose(), if nothing of it was run.
+  void take_back() const { node->done &= ~task_bit(taken); }
 };
 using DporPath = std::vector<DporStep>;
 

@@ -10,11 +10,6 @@
 namespace interleaf {
 namespace {
 
-bool conflict(Op a, Op b) {
-  const CommutingClass kind = commuting_class(a);
-  return kind == CommutingClass::kExclusive || kind != commuting_class(b);
-}
-
 // Who polls goes on when something changed: not in every state.
 bool is_gated(Op op, bool gated) { return gated || op == Op::kRelax; }
 
@@ -41,6 +36,7 @@ bool DporWalk::back_to_open_choice(const std::function<bool()>& gives_up) {
       }
       if (step.node->todo() != 0) {
         step.choose();
+        if (fresh_) return true;  // nothing of the path was run here
         log_.truncate(step.events);
         node_of_.resize(step.events);
         value_of_.resize(step.events);

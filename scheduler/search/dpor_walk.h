@@ -73,7 +73,8 @@ class DporWalk final : public Strategy {
 
   const DporPath& path() const { return path_; }
   Pause pause() const { return pause_; }
-  // Goes on from a path of another worker: its last choice is what is to be done.
+  // Goes on from a path of another worker or another process: its last choice is what is to be
+  // done, or was done and back_to_open_choice() follows.
   void adopt(DporPath path);
   // Takes the path back to the deepest choice with something left to try, and chooses that. False
   // if there is none, or if it has to wait for another worker that `gives_up` says will not come.

@@ -28,28 +28,46 @@ EventNumber HappensBefore::add(TaskId task, const Access& access) {
   const std::uint32_t own = before == kNoEvent ? 1 : events_[before].own + 1;
   std::uint32_t* const row = &clocks_[std::size_t{number} * tasks_];
   if (before == kNoEvent) {
-    std::fill_n(row, tasks_, 0);
+    for (unsigned t = 0; t < tasks_; ++t) row[t] = 0;
   } else {
-    std::copy_n(clock(before), tasks_, row);
+    const std::uint32_t* const from = clock(before);
+    for (unsigned t = 0; t < tasks_; ++t) row[t] = from[t];
   }
   row[task] = own;
-  put({access.object, own, kNoEvent, number, number, before, task, access.op, access.gated});
+  LoggedEvent& event = events_[number];
+  event.object = access.object;
+  event.own = own;
+  event.step = number;
+  event.previous_of_task = before;
+  event.task = task;
+  event.op = access.op;
+  event.gated = access.gated;
+  put(number);
   return number;
 }
 
 void HappensBefore::also(Op op, std::uint32_t object) {
   if (size_ == events_.size()) grow();
   const LoggedEvent& last = events_[size_ - 1];
-  put({object, last.own, kNoEvent, size_, last.step, last.previous_of_task, last.task, op, false});
+  LoggedEvent& event = events_[size_];
+  event.object = object;
+  event.own = last.own;
+  event.step = last.step;
+  event.previous_of_task = last.previous_of_task;
+  event.task = last.task;
+  event.op = op;
+  event.gated = false;
+  put(size_);
 }
 
-void HappensBefore::put(LoggedEvent event) {
-  const EventNumber number = size_++;
+// Event `number` is there but for what it follows on its object.
+void HappensBefore::put(EventNumber number) {
+  LoggedEvent& event = events_[number];
+  ++size_;
   last_of_task_[event.task] = number;
-  if (event.object == kPrivateObject) {
-    events_[number] = event;
-    return;
-  }
+  event.previous = kNoEvent;
+  event.epoch = number;
+  if (event.object == kPrivateObject) return;
   if (event.object >= last_of_object_.size()) {
     last_of_object_.resize(2ul * event.object, kNoEvent);
   }
@@ -62,7 +80,6 @@ void HappensBefore::put(LoggedEvent event) {
     }
   }
   last = number;
-  events_[number] = event;
   std::uint32_t* const row = &clocks_[std::size_t{event.step} * tasks_];
   for_direct_predecessors(number, [&](EventNumber i) {
     if (includes(row, i)) return;

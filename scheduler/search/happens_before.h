@@ -101,7 +101,7 @@ class HappensBefore {
   }
 
  private:
-  void put(LoggedEvent event);
+  void put(EventNumber number);
   void grow();
 
   unsigned tasks_ = 0;

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 
+#include "engine/explore.h"
 #include "engine/fuzz.h"
 #include "engine/replay.h"
 #include "scheduler/search/coverage.h"
@@ -112,6 +113,33 @@ void BM_Reset_thp_write_open(benchmark::State& state) {
   state.counters["bytes"] = static_cast<double>(world.world().arena().used());
 }
 BENCHMARK(BM_Reset_thp_write_open);
+
+// Orders per second of the search that `explore` and `matrix` make, for every scenario as it ships:
+// the first runs of it, one worker. Orders differ in length, so scenarios are not to be compared.
+void BM_Orders(benchmark::State& state) {
+  const std::string name = list_scenarios().at(static_cast<std::size_t>(state.range(0)));
+  const auto configuration = configure(load_scenario(name), {});
+  ExploreOptions options;
+  options.runs_max = 10'000;
+  options.keep_going = true;
+  options.every_finding = true;
+  std::uint64_t orders = 0;
+  std::uint64_t runs = 0;
+  const double start = now_ns();
+  for (auto _ : state) {
+    const BoundedResult search = explore(configuration, options).search;
+    orders += search.classes;
+    runs += search.runs + search.pruned;
+  }
+  const double seconds = (now_ns() - start) / 1e9;
+  state.counters["orders/s"] = static_cast<double>(orders) / seconds;
+  state.counters["runs/s"] = static_cast<double>(runs) / seconds;
+  state.SetLabel(name);
+}
+BENCHMARK(BM_Orders)
+    ->DenseRange(0, static_cast<int>(list_scenarios().size()) - 1)
+    ->Iterations(1)
+    ->Unit(benchmark::kMillisecond);
 
 // Not a time: how large a recording is, as found and with few switches.
 void BM_RecordingBytes(benchmark::State& state) {

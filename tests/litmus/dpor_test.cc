@@ -6,12 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <set>
 
 #include "tests/litmus/brute_force.h"
 #include "tests/litmus/buffers.h"
 #include "tests/litmus/classics.h"
 #include "tests/litmus/counters.h"
+#include "tests/litmus/dpor_outcome.h"
 #include "tests/litmus/locks.h"
 #include "tests/litmus/random_programs.h"
 #include "tests/litmus/stack.h"
@@ -19,45 +19,6 @@
 
 namespace interleaf {
 namespace {
-
-WithWorld worlds_of(const LitmusProgram& program) {
-  return [&program](unsigned slot, const std::function<void(World&)>& work) {
-    World world(slot, program.setup);
-    work(world);
-  };
-}
-
-struct Outcome {
-  DporResult result;
-  std::set<Hash128> classes;
-};
-
-Outcome explore(const LitmusProgram& program, DporOptions options) {
-  Outcome outcome;
-  options.hash_orders = true;
-  options.ended = [&](const RunResult&, const Hash128& order) { outcome.classes.insert(order); };
-  options.signatures = [](const RunResult& run) {
-    const std::set<std::string> signatures = signatures_of(run);
-    return std::vector<std::string>(signatures.begin(), signatures.end());
-  };
-  outcome.result = explore_dpor(worlds_of(program), options);
-  return outcome;
-}
-
-void expect_equal(const Outcome& one, const Outcome& other) {
-  EXPECT_EQ(one.classes, other.classes);
-  EXPECT_EQ(one.result.classes, other.result.classes);
-  EXPECT_EQ(one.result.complete, other.result.complete);
-  ASSERT_EQ(one.result.findings.size(), other.result.findings.size());
-  for (std::size_t i = 0; i < one.result.findings.size(); ++i) {
-    const DporFinding& a = one.result.findings[i];
-    const DporFinding& b = other.result.findings[i];
-    EXPECT_EQ(a.signature, b.signature);
-    EXPECT_EQ(a.order, b.order);
-    EXPECT_EQ(a.schedule, b.schedule);
-    EXPECT_EQ(a.count, b.count);
-  }
-}
 
 TEST(Dpor, ComesToTheSameWhateverTheNumberOfWorkers) {
   for (const LitmusProgram& program :

@@ -45,7 +45,6 @@ Explored bounded_verifying(World& world, const RunOptions& run) {
 Explored dpor(World& world, DporOptions options, const RunOptions& run) {
   Explored explored;
   options.run = run;
-  options.hash_orders = true;
   options.signatures = [](const RunResult& ended) {
     const std::set<std::string> signatures = signatures_of(ended);
     return std::vector<std::string>(signatures.begin(), signatures.end());
