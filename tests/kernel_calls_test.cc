@@ -215,8 +215,9 @@ Tree without_repetitions(Tree tree) {
 // Every call as "root/.../caller/function", in order.
 void flatten(const Tree& tree, const std::string& above, std::vector<std::string>& paths) {
   for (const FunctionCall& call : tree) {
-    paths.push_back(above + "/" + call.name);
-    flatten(call.calls, paths.back(), paths);
+    const std::string path = above + "/" + call.name;
+    paths.push_back(path);
+    flatten(call.calls, path, paths);
   }
 }
 
@@ -253,6 +254,7 @@ Tree port_tree(const Case& each) {
   Overrides overrides;
   overrides.kernel = each.kernel == "6.12" ? "6.12.96" : each.kernel;
   overrides.persona = each.persona;
+  overrides.no_detect = {"lock-order"};  // the fix of 6.12.96 has one: docs/FINDINGS.md
   const fs::path file = kDirectory / (std::string(how.scenario) + ".yaml");
   ScenarioWorld world(0, configure(load_scenario(file.string()), std::move(overrides)));
   const auto strategy = make_strategy(world, "keep-running");
@@ -267,18 +269,54 @@ Tree port_tree(const Case& each) {
   return {};
 }
 
+// The differences that docs/MODEL.md explains: tests/kernel_calls/differences.txt has, below the
+// reason in brackets, lines of a case and what difference() says of it.
+struct Listed {
+  std::string reason;
+  std::string path;  // Case::path()
+  std::string line;
+};
+
+const std::vector<Listed>& listed() {
+  static const std::vector<Listed> all = [] {
+    std::vector<Listed> found;
+    std::istringstream text(contents(kDirectory / "differences.txt"));
+    std::string reason;
+    for (std::string line; std::getline(text, line);) {
+      if (line.empty() || line.front() == '#') continue;
+      if (line.front() == '[') {
+        reason = line.substr(1, line.size() - 2);
+        continue;
+      }
+      const std::size_t blank = line.find(' ');
+      found.push_back({reason, line.substr(0, blank), line.substr(blank + 1)});
+    }
+    return found;
+  }();
+  return all;
+}
+
 class KernelCalls : public testing::TestWithParam<Case> {};
 
 TEST_P(KernelCalls, AreThePortsToo) {
   const Case& each = GetParam();
-  const Tree kernel = kernel_tree(each);
-  const Tree port = port_tree(each);
-  const Tree wanted = without_repetitions(restricted(kernel, ported()));
-  const Tree got = without_repetitions(restricted(port, traced(each.kernel)));
-  const std::vector<std::string> lines = difference(wanted, got);
-  std::string all;
-  for (const std::string& line : lines) all += each.path() + " " + line + "\n";
-  EXPECT_EQ(all, "");
+  const Tree wanted = without_repetitions(restricted(kernel_tree(each), ported()));
+  const Tree got = without_repetitions(restricted(port_tree(each), traced(each.kernel)));
+  std::set<std::string> unlisted;
+  for (std::string& line : difference(wanted, got)) unlisted.insert(std::move(line));
+  for (const Listed& entry : listed()) {
+    if (entry.path != each.path()) continue;
+    EXPECT_EQ(unlisted.erase(entry.line), 1U)
+        << "listed, but does not occur: " << entry.path << " " << entry.line;
+  }
+  std::string lines;
+  for (const std::string& line : unlisted) lines += each.path() + " " + line + "\n";
+  if (!lines.empty()) {
+    FAIL() << "not in tests/kernel_calls/differences.txt (- kernel, + port):\n"
+           << lines << "kernel:\n"
+           << call_tree_text(wanted) << "port:\n"
+           << call_tree_text(got);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, KernelCalls, testing::ValuesIn(cases_to_compare()),
@@ -288,6 +326,67 @@ INSTANTIATE_TEST_SUITE_P(All, KernelCalls, testing::ValuesIn(cases_to_compare())
                                name, [](char c) { return std::isalnum(c) == 0; }, '_');
                            return name;
                          });
+
+// Of all functions that a file names, how many the port has.
+struct Coverage {
+  std::size_t named = 0;
+  std::size_t known = 0;
+  // What the issue asks for: two thirds.
+  bool enough() const { return 3 * known >= 2 * named; }
+};
+
+Coverage coverage_of(const Case& each) {
+  Names names;
+  add_names(kernel_tree(each), names);
+  Coverage coverage{.named = names.size()};
+  for (const std::string& name : names) coverage.known += ported().contains(name);
+  return coverage;
+}
+
+// Those that are compared although less than two thirds of their functions are known.
+constexpr std::size_t kNotCoveredMax = 100;
+
+TEST(KernelCallsCoverage, IsTwoThirdsOfMostCases) {
+  std::size_t covered = 0;
+  std::size_t not_covered = 0;
+  std::size_t waiting = 0;
+  for (const Case& each : all_cases()) {
+    if (driven(each.name) == nullptr) continue;
+    if (kernel::find_kernel(each.kernel) == nullptr) {
+      ++waiting;
+      continue;
+    }
+    const Coverage coverage = coverage_of(each);
+    ++(coverage.enough() ? covered : not_covered);
+    std::printf("%-52s %3zu of %3zu functions%s\n", each.path().c_str(), coverage.known,
+                coverage.named, coverage.enough() ? "" : ": not covered");
+  }
+  std::printf("%zu covered, %zu compared but not covered, %zu of kernels that the port has not\n",
+              covered, not_covered, waiting);
+  EXPECT_LE(not_covered, kNotCoveredMax);
+}
+
+TEST(KernelCallsCoverage, EveryFileIsComparedOrSaysWhatIsMissing) {
+  std::size_t missing = 0;
+  for (const Case& each : all_cases()) {
+    const auto* other = std::ranges::find(kNotYet, each.name, &NotYet::name);
+    const bool not_yet = other != std::end(kNotYet);
+    EXPECT_NE(not_yet, driven(each.name) != nullptr) << each.path();
+    if (!not_yet) continue;
+    ++missing;
+    std::printf("%-52s not yet: %s\n", each.path().c_str(), std::string(other->missing).c_str());
+  }
+  std::printf("%zu files are of cases that the port cannot make yet\n", missing);
+}
+
+TEST(KernelCallsCoverage, EveryListedDifferenceHasItsReasonInTheDocs) {
+  const std::string docs = contents(fs::path(INTERLEAF_SOURCE_DIR) / "docs/MODEL.md");
+  const std::vector<Case> cases = all_cases();
+  for (const Listed& entry : listed()) {
+    EXPECT_NE(docs.find("`" + entry.reason + "`"), std::string::npos) << entry.reason;
+    EXPECT_NE(std::ranges::find(cases, entry.path, &Case::path), cases.end()) << entry.path;
+  }
+}
 
 TEST(CallTree, IsFoldedAsTheKernelsFilesAre) {
   for (const Case& each : all_cases()) {

@@ -21,6 +21,13 @@ struct inode;
 int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len);
 
 /*
+ * The two halves of a write to a folio with buffers (fs/buffer.c), for ext4: buffers and blocks for
+ * its bytes; then, once they are there, dirt. Folio lock held; the first may sleep. 0, -ENOSPC.
+ */
+int __block_write_begin_int(folio *f, std::size_t offset, std::size_t len);
+void __block_commit_write(struct address_space *mapping, folio *f);
+
+/*
  * What the disk has for the file's bytes [pos, pos + len), holes as zeros, whatever the sizes say.
  * For tests, reports and the oracle; no points.
  */
