@@ -227,10 +227,17 @@ unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
 	std::size_t used;
 	if (!lock_for_mkwrite(f, mapping, &used))
 		return VM_FAULT_NOPAGE;
-	const unsigned ret = reserve_and_dirty(f, used);
-	if (ret == VM_FAULT_LOCKED)
-		folio_wait_stable(f);
-	return ret;
+	const auto pos = static_cast<loff_t>(f->index.load() << page_shift());
+	iomap_iteration iter{ .node = mapping->host, .pos = pos, .len = used };
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0)
+		folio_mark_dirty(f);
+	if (ret < 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
 }
 
 unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)

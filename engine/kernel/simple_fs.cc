@@ -8,9 +8,11 @@
 // own: it is there for power cuts. ext2 has no log; here it has.
 //
 // Left out: journal space and handles, reservations, direct I/O, fallocate, reflinks and
-// copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; blocks that were reserved stay so when
-// an invalidated folio forgets its dirt. A folio is read whole: it is uptodate or not, its blocks
-// are not tracked one by one. Buffers are dirty when PG_dirty is, so private data has no state.
+// copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; blocks
+// that were reserved stay so when an invalidated folio forgets its dirt. A folio is read whole: it
+// is uptodate or not, its blocks are not tracked one by one. Buffers are dirty when PG_dirty is, so
+// private data has no state. Writeback takes one folio after the other, with a request for each;
+// all are submitted at its end.
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> block_lock -> alloc_lock.
 #include "engine/kernel/simple_fs.h"
@@ -65,10 +67,13 @@ struct function_names {
 	Function fsync;
 	/* Empty where Linux has no function of its own. */
 	Function open = Function("");
-	Function attach_private = Function("");
+	Function attach_private = Function(""); /* if there is private data without dirt, too */
 	Function detach_private = Function("");
 	Function write_loop = Function(""); /* below writepages */
+	Function submit_folio = Function("");
 	Function fill_bio = Function("");
+	Function start_writeback = Function("");
+	Function add_to_bio = Function("");
 	Function submit = Function("");
 	Function folio_done = Function("");
 	Function write_checks = Function("");
@@ -187,9 +192,8 @@ bool convert_unwritten(inode *node, const bio *request)
 }
 
 /* Where the blocks of the range are. Sleeps for block_lock. */
-std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
+std::vector<std::uint64_t> look_up_blocks(inode *node, block_range range)
 {
-	const Frame frame(filesystem_of(node->i_mapping).names.map_blocks);
 	std::vector<std::uint64_t> blocks;
 	blocks.reserve(range.end - range.first);
 	node->block_lock.down_read();
@@ -197,6 +201,12 @@ std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
 		blocks.push_back(mapped_block(node, i));
 	node->block_lock.up_read();
 	return blocks;
+}
+
+std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
+{
+	const Frame frame(filesystem_of(node->i_mapping).names.map_blocks);
+	return look_up_blocks(node, range);
 }
 
 /* The next free block, or BLOCK_HOLE if the disk is full. */
@@ -219,8 +229,10 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 		    bool *unwritten)
 {
 	const function_names &names = filesystem_of(node->i_mapping).names;
+	/* Buffers know where their blocks are: ext4 asks only if they do not. */
+	const bool asks = !delay && !filesystem_of(node->i_mapping).buffer_heads;
 	std::optional<Frame> frame;
-	if (!delay)
+	if (asks)
 		frame.emplace(names.map_blocks);
 	const auto lacks = [node, delay](std::uint64_t i) {
 		const std::uint64_t block = mapped_block(node, i);
@@ -238,8 +250,8 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 	node->block_lock.up_read();
 	if (!any)
 		return 0;
-	if (delay)
-		frame.emplace(names.reserve_blocks);
+	if (!asks)
+		frame.emplace(delay ? names.reserve_blocks : names.map_blocks);
 
 	const bool at_writeback = this_machine().fs->delayed_allocation;
 	bool maps = false;
@@ -279,6 +291,18 @@ int reserve_blocks(const folio *f, std::size_t offset, std::size_t len)
 	bool unwritten = false;
 	return allocate_blocks(node, blocks_of(pos, len), this_machine().fs->delayed_allocation,
 			       &blocks, &unwritten);
+}
+
+/* Where the bytes are; if they are to be written, their blocks are reserved. May sleep. 0, -ENOSPC. */
+int xfs_buffered_write_iomap_begin(iomap_iteration *iter)
+{
+	FRAME(xfs_buffered_write_iomap_begin);
+	const block_range range = blocks_of(iter->pos, iter->len);
+	bool unwritten = false;
+	if (!iter->zero)
+		return allocate_blocks(iter->node, range, true, &iter->blocks, &unwritten);
+	iter->blocks = look_up_blocks(iter->node, range);
+	return 0;
 }
 
 /* Frees all blocks beyond `size` and makes it the size on disk. Sleeps for block_lock. */
@@ -437,6 +461,7 @@ bio *read_request(inode *node, folio *f)
 	auto *request = new bio{
 		.op = bio_op::READ, .blocks = std::move(blocks), .owner = node, .pos = pos
 	};
+	const optional_frame add(filesystem_of(node->i_mapping).names.add_to_bio);
 	bio_add_folio(request, f, folio_size(f), 0);
 	return request;
 }
@@ -445,6 +470,8 @@ bio *read_request(inode *node, folio *f)
 void start_read(folio *f)
 {
 	inode *node = f->mapping.load()->host;
+	if (filesystem_of(node->i_mapping).names.attach_private.name[0] != '\0')
+		create_buffers(f);
 	bio *request = read_request(node, f);
 	if (request == nullptr) {
 		folio_zero_contents(f, 0, folio_size(f));
@@ -516,6 +543,23 @@ void end_write(bio *request)
 	folio_end_writeback(f);
 }
 
+/* Gets a folio whose blocks were found, or not (no request), under writeback. Folio lock held. */
+void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t len)
+{
+	const optional_frame frame(fs.names.submit_folio);
+	if (fs.loop.keeps_dirty)
+		folio_clear_dirty_for_io(f);
+	const optional_frame fill(fs.names.fill_bio);
+	if (!fs.writeback_before_map) {
+		const optional_frame start(fs.names.start_writeback);
+		folio_start_writeback(f);
+	}
+	if (request == nullptr)
+		return;
+	const optional_frame add(fs.names.add_to_bio);
+	bio_add_folio(request, f, len, 0);
+}
+
 void folio_done(const filesystem &fs, folio *f)
 {
 	const optional_frame frame(fs.names.folio_done);
@@ -549,21 +593,15 @@ int simple_writepage(folio *f, writeback_control *, void *data)
 
 	const block_range range = blocks_of(pos, used);
 	const std::size_t len = (range.end - range.first) * block_size();
+	if (fs.names.attach_private.name[0] != '\0')
+		create_buffers(f);
 	if (fs.writeback_before_map)
 		folio_start_writeback(f);
 	auto *request =
 		new bio{ .op = bio_op::WRITE, .owner = node, .pos = pos, .end_io = end_write };
 	const int error =
 		allocate_blocks(node, range, false, &request->blocks, &request->unwritten);
-	if (fs.loop.keeps_dirty)
-		folio_clear_dirty_for_io(f);
-	{
-		const optional_frame fill(fs.names.fill_bio);
-		if (!fs.writeback_before_map)
-			folio_start_writeback(f);
-		if (error == 0)
-			bio_add_folio(request, f, len, 0);
-	}
+	submit_folio(fs, f, error == 0 ? request : nullptr, len);
 	if (error != 0) {
 		delete request;
 		mapping_set_error(mapping, error);
@@ -731,6 +769,32 @@ int xfs_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsi
 	return static_cast<int>(copied);
 }
 
+/* A hole has nothing to zero. As zero_eof_block(). */
+int iomap_zero_range(inode *node, loff_t pos, std::size_t len, bool *did_zeroing)
+{
+	FRAME(iomap_zero_range);
+	address_space *mapping = node->i_mapping;
+	iomap_iteration iter{ .node = node, .pos = pos, .len = len, .zero = true };
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0) {
+		if (iter.blocks.front() == BLOCK_HOLE)
+			continue;
+		folio *f = nullptr;
+		ret = mapping->a_ops->write_begin(nullptr, mapping, pos, static_cast<unsigned>(len),
+						  &f, nullptr);
+		if (ret != 0)
+			return ret;
+		folio_zero_contents(f, static_cast<std::size_t>(pos - folio_pos(f)), len);
+		folio_mark_accessed(f);
+		const auto count = static_cast<unsigned>(len);
+		iomap_write_end(mapping, f, count, count);
+		__iomap_put_folio(f);
+		if (did_zeroing != nullptr)
+			*did_zeroing = true;
+	}
+	return ret;
+}
+
 /*
  * Zeroes the cached bytes from `from` to the end of its block and makes them dirty; a hole has
  * nothing to zero. i_rwsem held for write; sleeps. 0, -ENOMEM, -EIO. *did_zeroing is set if it did.
@@ -742,7 +806,9 @@ int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
 	const std::size_t in_block = static_cast<std::uint64_t>(from) % block_size();
 	if (in_block == 0)
 		return 0;
-	if (map_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
+	if (filesystem_of(mapping).reserves_before_folio)
+		return iomap_zero_range(node, from, block_size() - in_block, did_zeroing);
+	if (look_up_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
 		return 0;
 
 	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(from) / page_size(),
@@ -761,7 +827,10 @@ int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
 		error = simple_fs_prepare_write(f, offset, len);
 	if (error == 0) {
 		folio_zero_contents(f, offset, len);
-		folio_mark_dirty(f);
+		if (filesystem_of(mapping).buffer_heads)
+			mark_buffer_dirty(mapping, f);
+		else
+			folio_mark_dirty(f);
 		if (did_zeroing != nullptr)
 			*did_zeroing = true;
 	}
@@ -938,30 +1007,15 @@ long btrfs_perform_write(file *f, loff_t pos, const void *from, std::size_t len)
 	return written;
 }
 
-/* Looks whether all bytes have their blocks, and reserves them if not. May sleep. 0, -ENOSPC. */
-int xfs_buffered_write_iomap_begin(inode *node, loff_t pos, std::size_t len)
-{
-	FRAME(xfs_buffered_write_iomap_begin);
-	std::vector<std::uint64_t> blocks;
-	bool unwritten = false;
-	return allocate_blocks(node, blocks_of(pos, len), true, &blocks, &unwritten);
-}
-
-/* XFS: the space for all of a write comes before its first folio. The iomap is for all of it, and
- * nobody looks later whether it is still valid: that matters where extents are unwritten. */
-int iomap_iter(inode *node, loff_t pos, std::size_t len)
-{
-	FRAME(iomap_iter);
-	return xfs_buffered_write_iomap_begin(node, pos, len);
-}
-
 long iomap_file_buffered_write(file *f, loff_t pos, const void *from, std::size_t len)
 {
 	FRAME(iomap_file_buffered_write);
-	const int error = iomap_iter(f->f_inode, pos, len);
-	if (error != 0)
-		return error;
-	return perform_write(f, pos, from, len, balance_dirty_pages_ratelimited_flags);
+	iomap_iteration iter{ .node = f->f_inode, .pos = pos, .len = len };
+	long written = 0;
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0)
+		written = perform_write(f, pos, from, len, balance_dirty_pages_ratelimited_flags);
+	return ret < 0 ? ret : written;
 }
 
 /* Where the write goes; the gap before it becomes zeros. i_rwsem held; sleeps. 0, or an error. */
@@ -1102,7 +1156,7 @@ constexpr filesystem kExt4 = {
 		.read_folio = Function("ext4_read_folio"),
 		.readahead = Function("ext4_readahead"),
 		.writepages = Function("ext4_writepages"),
-		.writepage = Function("mpage_submit_folio"),
+		.writepage = Function("mpage_map_and_submit_extent"),
 		.write_begin = Function("ext4_da_write_begin"),
 		.write_end = Function("ext4_da_write_end"),
 		.release_folio = Function("ext4_release_folio"),
@@ -1119,6 +1173,7 @@ constexpr filesystem kExt4 = {
 		.open = Function("ext4_file_open"),
 		.detach_private = Function("try_to_free_buffers"),
 		.write_loop = Function("ext4_do_writepages"),
+		.submit_folio = Function("mpage_submit_folio"),
 		.fill_bio = Function("ext4_bio_write_folio"),
 		.submit = Function("ext4_io_submit"),
 		.folio_done = Function("mpage_folio_done"),
@@ -1161,7 +1216,8 @@ constexpr filesystem kBtrfs = {
 		.attach_private = Function("set_folio_extent_mapped"),
 		.detach_private = Function("clear_folio_extent_mapped"),
 		.write_loop = Function("extent_write_cache_pages"),
-		.fill_bio = Function("submit_extent_folio"),
+		.start_writeback = Function("btrfs_folio_set_writeback"),
+		.add_to_bio = Function("submit_extent_folio"),
 		.submit = Function("submit_one_bio"),
 		.folio_done = Function("btrfs_folio_end_lock_bitmap"),
 		.write_checks = Function("btrfs_write_check"),
@@ -1215,6 +1271,15 @@ int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
 {
 	create_buffers(f);
 	return reserve_blocks(f, offset, len);
+}
+
+int iomap_iter(iomap_iteration *iter)
+{
+	FRAME(iomap_iter);
+	if (!iter->blocks.empty())
+		return 0;
+	const int error = xfs_buffered_write_iomap_begin(iter);
+	return error != 0 ? error : 1;
 }
 
 static void folio_create_buffers(folio *f)
