@@ -10,17 +10,6 @@
 namespace kernel {
 namespace {
 
-const std::string kBytes(16 * kPage, 'n');
-
-long write_at(inode* node, pgoff_t index, unsigned pages, bool sync) {
-  file* f = do_open(node, O_RDWR);
-  const long written =
-      vfs_write(f, static_cast<loff_t>(index * kPage), kBytes.data(), pages * kPage);
-  if (sync) vfs_fsync_range(f, 0, LLONG_MAX_POS, false);
-  filp_close(f);
-  return written;
-}
-
 TEST(Open, CountsWritersUntilTheLastReferenceGoes) {
   kernel_harness machine;
   machine.file("data", std::string(kPage, 'a'));
