@@ -261,14 +261,21 @@ std::int64_t Process::expect_read(const Statement& statement) {
       kernel::vfs_read(f, static_cast<kernel::loff_t>(number(statement, 3)), got, length);
   const std::uint8_t* wanted = configuration_.bytes(statement.arguments[1].data, length);
   const std::size_t have = result > 0 ? static_cast<std::size_t>(result) : 0;
+  std::size_t bad = length - have;
+  std::size_t zeros = 0;
+  for (std::size_t i = 0; i < have; ++i) {
+    bad += got[i] != wanted[i];
+    zeros += got[i] != wanted[i] && got[i] == 0;
+  }
   const std::size_t same =
       static_cast<std::size_t>(std::mismatch(got, got + have, wanted).first - got);
   if (same != length) {
     Scheduler::current()->report(
         FindingKind::kUnexpectedReturn, "contents",
         result < 0 ? fmt::format("{} returned {}", statement.text, result)
-                   : fmt::format("{} differs from byte {} of {} on (line {})", statement.text, same,
-                                 length, statement.position.line),
+                   : fmt::format("{} differs in {} of {} bytes, {} of which are zero; the first is "
+                                 "byte {} (line {})",
+                                 statement.text, bad, length, zeros, same, statement.position.line),
         false);
   }
   return result;
