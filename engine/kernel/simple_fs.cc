@@ -543,12 +543,22 @@ void end_write(bio *request)
 	folio_end_writeback(f);
 }
 
-/* Gets a folio whose blocks were found, or not (no request), under writeback. Folio lock held. */
-void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t len)
+/* What a mapping stored beyond the end must not reach the disk; the folio is write-protected. */
+void zero_behind(folio *f, std::size_t used)
+{
+	if (used < folio_size(f))
+		folio_zero_contents(f, used, folio_size(f) - used);
+}
+
+/* Gets a folio whose blocks were found, or not (no request), under writeback: `used` bytes of it are
+ * in the file, `len` of them and of the last block are written. Folio lock held. */
+void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t used, std::size_t len)
 {
 	const optional_frame frame(fs.names.submit_folio);
-	if (fs.loop.keeps_dirty)
+	if (fs.loop.keeps_dirty) {
 		folio_clear_dirty_for_io(f);
+		zero_behind(f, used);
+	}
 	const optional_frame fill(fs.names.fill_bio);
 	if (!fs.writeback_before_map) {
 		const optional_frame start(fs.names.start_writeback);
@@ -585,11 +595,10 @@ int simple_writepage(folio *f, writeback_control *, void *data)
 		folio_unlock(f);
 		return 0;
 	}
-	/* What a mapping stored beyond the end must not reach the disk. */
 	const std::size_t used =
 		std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
-	if (used < folio_size(f))
-		folio_zero_contents(f, used, folio_size(f) - used);
+	if (!fs.loop.keeps_dirty)
+		zero_behind(f, used);
 
 	const block_range range = blocks_of(pos, used);
 	const std::size_t len = (range.end - range.first) * block_size();
@@ -601,7 +610,7 @@ int simple_writepage(folio *f, writeback_control *, void *data)
 		new bio{ .op = bio_op::WRITE, .owner = node, .pos = pos, .end_io = end_write };
 	const int error =
 		allocate_blocks(node, range, false, &request->blocks, &request->unwritten);
-	submit_folio(fs, f, error == 0 ? request : nullptr, len);
+	submit_folio(fs, f, error == 0 ? request : nullptr, used, len);
 	if (error != 0) {
 		delete request;
 		mapping_set_error(mapping, error);
