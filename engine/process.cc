@@ -275,11 +275,18 @@ void Process::expect_bytes(const Statement& statement, std::int64_t result,
   const std::size_t same =
       static_cast<std::size_t>(std::mismatch(bytes, bytes + got, wanted).first - bytes);
   if (same == length) return;
+  std::size_t bad = length - got;
+  std::size_t zeros = 0;
+  for (std::size_t i = 0; i < got; ++i) {
+    bad += bytes[i] != wanted[i];
+    zeros += bytes[i] != wanted[i] && bytes[i] == 0;
+  }
   Scheduler::current()->report(
       FindingKind::kUnexpectedReturn, "contents",
       result < 0 ? fmt::format("{} returned {}", statement.text, result)
-                 : fmt::format("{} differs from byte {} of {} on (line {})", statement.text, same,
-                               length, statement.position.line),
+                 : fmt::format("{} differs in {} of {} bytes, {} of which are zero; the first is "
+                               "byte {} (line {})",
+                               statement.text, bad, length, zeros, same, statement.position.line),
       false);
 }
 

@@ -198,8 +198,11 @@ class Rows {
 
   // True if the function entered after `step` at `depth` is still on the stack at the finding.
   bool leads_to_finding(TaskId task, std::size_t depth, std::uint64_t step) const {
-    for (const TraceEvent& event : trace_.events) {
-      if (event.task != task || event.step <= step || event.step > verdict_->step) continue;
+    const auto not_later = [step](const TraceEvent& event) { return event.step <= step; };
+    for (auto at = std::ranges::partition_point(trace_.events, not_later);
+         at != trace_.events.end() && at->step <= verdict_->step; ++at) {
+      const TraceEvent& event = *at;
+      if (event.task != task) continue;
       if (event.kind == TraceEvent::Kind::kLeave && event.depth == depth &&
           event.step < verdict_->step) {
         return false;

@@ -364,16 +364,39 @@ TEST_F(Commands, RunTheSameScenarioInRealSizes) {
   }
 }
 
-TEST_F(Commands, LoseTheSixteenKilobytesOfTheReproducer) {
-  write("real.yaml", contents(fs::path(INTERLEAF_SOURCE_DIR) / "tests/real-sizes.yaml"));
-  const Output output = interleaf("run ./real.yaml --json");
-  EXPECT_EQ(output.status, 1);
-  unsigned pages = 0;
-  const Json json = Json::parse(output.out);
-  for (const Json& finding : json["findings"]) {
-    if (finding["verdict"] == "lost-dirty-data") ++pages;
-  }
-  EXPECT_EQ(pages, 4u);
+TEST_F(Commands, PrintTheCallsOfATask) {
+  const Output all = interleaf("calls canary");
+  EXPECT_EQ(all.status, 1);
+  EXPECT_NE(all.err.find("interleaf run canary"), std::string::npos) << all.err;
+  const Output one = interleaf("calls thp-write-open --kernel 6.12.96 --task collapser --call 1");
+  EXPECT_EQ(one.out,
+            "# port of linux 6.12.96, ext4, all its functions, own task only: thp-write-open "
+            "collapser 1: rd = open(\"f\", O_RDONLY)\n"
+            "# returned 3\n"
+            "do_open\n  do_dentry_open\n    ext4_file_open\n      generic_file_open\n");
+  const Json json = Json::parse(
+      interleaf("calls thp-write-open --kernel 6.12.96 --task collapser --call 4 --json").out);
+  ASSERT_EQ(json["calls"].size(), 1u);
+  const Json& call = json["calls"][0];
+  EXPECT_EQ(call["task"], "collapser");
+  EXPECT_EQ(call["text"], "madvise(p, 1H, MADV_COLLAPSE)");
+  EXPECT_EQ(call["returned"], 0);
+  EXPECT_EQ(call["tree"][0]["function"], "do_madvise");
+  EXPECT_EQ(interleaf("calls control").status, 0);
+  EXPECT_EQ(interleaf("calls canary --expect lost-dirty-data").status, 0);
+}
+
+TEST_F(Commands, RefuseCallsThatThereAreNot) {
+  EXPECT_EQ(interleaf("calls thp-write-open --task colapser").err,
+            "interleaf: scenario thp-write-open has no task \"colapser\": did you mean "
+            "\"collapser\"?\n");
+  EXPECT_EQ(interleaf("calls thp-write-open --call 2").err,
+            "interleaf: --call 2 of which task?: add --task writer\n");
+  const Output beyond = interleaf("calls thp-write-open --task writer --call 9");
+  EXPECT_EQ(beyond.status, 129);
+  EXPECT_EQ(beyond.err, "interleaf: --call 9: the task made 3 calls in this run\n");
+  EXPECT_EQ(interleaf("calls thp-write-open --task writer --call 0").status, 129);
+  EXPECT_EQ(interleaf("calls").status, 129);
 }
 
 }  // namespace

@@ -5,22 +5,10 @@
 #include <string>
 
 #include "engine/kernel/writeback.h"
-#include "tests/call_tree.h"
 #include "tests/collapse_helpers.h"
 
 namespace kernel {
 namespace {
-
-const std::string kBytes(16 * kPage, 'n');
-
-long write_at(inode* node, pgoff_t index, unsigned pages, bool sync) {
-  file* f = do_open(node, O_RDWR);
-  const long written =
-      vfs_write(f, static_cast<loff_t>(index * kPage), kBytes.data(), pages * kPage);
-  if (sync) vfs_fsync_range(f, 0, LLONG_MAX_POS, false);
-  filp_close(f);
-  return written;
-}
 
 TEST(Open, CountsWritersUntilTheLastReferenceGoes) {
   kernel_harness machine;
@@ -154,141 +142,6 @@ TEST(Open, DontneedDropsCleanWholePages) {
   });
   EXPECT_TRUE(machine.run_in_order().clean());
   EXPECT_EQ(cached, "c--c");
-}
-
-/* Twelve pages, written and synced; a huge page at 0; two dirty pages at the end. */
-std::string calls(std::string_view kernel_name, interleaf::CallTree& tree) {
-  kernel_harness machine({.kernel_name = kernel_name});
-  machine.file("data", "");
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
-  int collapsed = -1;
-  machine.task("user", [&] {
-    inode* node = find_inode("data");
-    write_at(node, 0, 8, true);
-    write_at(node, 8, 2, false);
-    collapsed = map_and_collapse(mm, node);
-    filp_close(do_open(node, O_RDWR));
-  });
-  EXPECT_EQ(machine.run_in_order(&tree).end, interleaf::RunEnd::kFinished);
-  EXPECT_EQ(collapsed, 0);
-  return tree.text();
-}
-
-/* Derived from 6.12/ext4/madv-collapse-clean-range.calls (6.12.117, which has the fix), with 4
- * pages per huge page and 2 dirty ones. */
-TEST(Open, CollapseCallsWhatLinuxCalls) {
-  interleaf::CallTree tree("user", "madvise_collapse",
-                           {"lru_add_drain_all",
-                            "hpage_collapse_scan_file",
-                            "collapse_file",
-                            "alloc_charge_folio",
-                            "folio_isolate_lru",
-                            "filemap_release_folio",
-                            "ext4_release_folio",
-                            "try_to_unmap",
-                            "rmap_walk_file",
-                            "try_to_unmap_one",
-                            "try_to_unmap_flush",
-                            "filemap_write_and_wait_range",
-                            "__filemap_fdatawrite_range",
-                            "filemap_fdatawrite_wbc",
-                            "do_writepages",
-                            "folio_clear_dirty_for_io",
-                            "folio_mkclean",
-                            "__folio_start_writeback",
-                            "__filemap_fdatawait_range",
-                            "folio_add_lru",
-                            "folio_unlock",
-                            "__folio_put",
-                            "collapse_pte_mapped_thp",
-                            "__filemap_get_folio",
-                            "filemap_get_entry"});
-  tree.restrict_below("do_writepages",
-                      {"folio_clear_dirty_for_io", "folio_mkclean", "__folio_start_writeback"});
-  EXPECT_EQ(calls("6.12.96", tree), R"(madvise_collapse
-  lru_add_drain_all
-  hpage_collapse_scan_file
-    collapse_file
-      alloc_charge_folio
-      repeat 4:
-        folio_isolate_lru
-        filemap_release_folio
-          ext4_release_folio
-        try_to_unmap
-          rmap_walk_file
-            try_to_unmap_one
-      try_to_unmap_flush
-      filemap_write_and_wait_range
-        __filemap_fdatawrite_range
-          filemap_fdatawrite_wbc
-            do_writepages
-              repeat 2:
-                folio_clear_dirty_for_io
-                  folio_mkclean
-                __folio_start_writeback
-        __filemap_fdatawait_range
-      folio_add_lru
-      repeat 2:
-        folio_unlock
-      repeat 3:
-        __folio_put
-        folio_unlock
-      __folio_put
-  collapse_pte_mapped_thp
-    __filemap_get_folio
-      filemap_get_entry
-    folio_unlock
-)");
-}
-
-/* Derived from 6.12/ext4/open-rdwr-with-thp-and-dirty-tail.calls, with batches of 4. The
- * port's buffers have no state of their own, so block_invalidate_folio has nothing to ask
- * filemap_release_folio below it. */
-TEST(Open, PurgeCallsWhatLinuxCalls) {
-  interleaf::CallTree tree(
-      "user", "do_dentry_open",
-      {"unmap_mapping_range", "unmap_mapping_pages", "truncate_inode_pages",
-       "truncate_inode_pages_range", "find_lock_entries", "truncate_cleanup_folio",
-       "folio_invalidate", "ext4_invalidate_folio", "delete_from_page_cache_batch",
-       "filemap_unaccount_folio", "filemap_free_folio", "folio_unlock", "__filemap_get_folio",
-       "filemap_get_entry", "find_get_entries"});
-  EXPECT_EQ(calls("6.12.96", tree), R"(do_dentry_open
-  unmap_mapping_range
-    unmap_mapping_pages
-  truncate_inode_pages
-    truncate_inode_pages_range
-      find_lock_entries
-      truncate_cleanup_folio
-      repeat 3:
-        truncate_cleanup_folio
-          folio_invalidate
-            ext4_invalidate_folio
-      delete_from_page_cache_batch
-        repeat 4:
-          filemap_unaccount_folio
-        repeat 4:
-          filemap_free_folio
-      repeat 4:
-        folio_unlock
-      find_lock_entries
-      repeat 3:
-        truncate_cleanup_folio
-          folio_invalidate
-            ext4_invalidate_folio
-      delete_from_page_cache_batch
-        repeat 3:
-          filemap_unaccount_folio
-        repeat 3:
-          filemap_free_folio
-      repeat 3:
-        folio_unlock
-      find_lock_entries
-      repeat 2:
-        __filemap_get_folio
-          filemap_get_entry
-      find_get_entries
-)");
 }
 
 }  // namespace

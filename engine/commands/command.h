@@ -120,6 +120,7 @@ Verb add_explore(CLI::App& program);
 Verb add_minimize(CLI::App& program);
 Verb add_replay(CLI::App& program);
 Verb add_table(CLI::App& program);
+Verb add_calls(CLI::App& program);
 Verb add_why(CLI::App& program);
 Verb add_matrix(CLI::App& program);
 

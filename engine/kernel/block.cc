@@ -93,6 +93,15 @@ block_device::block_device(const geometry &geo)
 {
 }
 
+void bio_add_folio(bio *request, folio *f, std::size_t len, std::size_t offset)
+{
+	FRAME(bio_add_folio);
+	CHECK(request->bi_folio == nullptr);
+	request->bi_folio = f;
+	request->offset = offset;
+	request->len = len;
+}
+
 /* Any context. Whoever submits a write has set PG_writeback; nothing else keeps the folio. */
 void submit_bio(bio *request)
 {

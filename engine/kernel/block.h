@@ -25,9 +25,9 @@ enum class bio_op : std::uint8_t { READ, WRITE };
 
 struct bio {
 	bio_op op;
-	folio *bi_folio;
-	std::size_t offset; /* bytes within the folio */
-	std::size_t len; /* bytes; a multiple of the block size */
+	folio *bi_folio = nullptr;
+	std::size_t offset = 0; /* bytes within the folio */
+	std::size_t len = 0; /* bytes; a multiple of the block size */
 	std::vector<std::uint64_t> blocks; /* one per block of the range; BLOCK_HOLE reads zeros */
 	inode *owner;
 	loff_t pos; /* file position of `offset`, for the observer */
@@ -49,6 +49,8 @@ struct block_device {
 	explicit block_device(const geometry &geo);
 };
 
+/* The request is for this part of a folio; the only one it has. */
+void bio_add_folio(bio *request, folio *f, std::size_t len, std::size_t offset);
 void submit_bio(bio *request);
 /* Returns when every write that completed before is on the medium. Any context. */
 void blkdev_issue_flush(block_device *bdev);

@@ -126,7 +126,7 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 	/* The range was truncated and extended, or punched, and collapsed by somebody else. */
 	if (folio_order(f) == hpage_order() && f->index.load() == c.start)
 		return SCAN_PTE_MAPPED_HUGEPAGE;
-	if (f->mapping.load() != c.mapping)
+	if (folio_mapping(f) != c.mapping)
 		return SCAN_TRUNCATED;
 	/* Looked at without the lock before, or read in just now. */
 	if (folio_test_dirty(f) || folio_test_writeback(f))

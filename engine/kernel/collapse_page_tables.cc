@@ -129,7 +129,7 @@ scan_result remove_pte_table(mm_struct *mm, std::uint64_t haddr, folio *f)
 		if (result != SCAN_SUCCEED)
 			break;
 		table->ptes[i].store({});
-		folio_remove_rmap(f, 1);
+		folio_remove_rmap_ptes(f, 1);
 		++removed;
 	}
 	if (result != SCAN_SUCCEED && removed != 0)

@@ -96,11 +96,14 @@ void folio_batch_release(folio_batch *fbatch)
 {
 	if (fbatch->nr == 0)
 		return;
+	FRAME(__folio_batch_release);
 	/* Folios that only wait in this CPU's batch would else keep their last reference there. */
-	lru_add_drain();
-	for (unsigned i = 0; i < fbatch->nr; ++i)
-		folio_put(fbatch->folios[i]);
-	folio_batch_init(fbatch);
+	if (!fbatch->percpu_pvec_drained) {
+		lru_add_drain();
+		fbatch->percpu_pvec_drained = true;
+	}
+	folios_put_refs(fbatch->folios, fbatch->nr);
+	fbatch->nr = 0;
 }
 
 /* Takes the value entries out. */
@@ -108,6 +111,7 @@ void folio_batch_remove_exceptionals(folio_batch *fbatch)
 {
 	unsigned kept = 0;
 
+	FRAME(folio_batch_remove_exceptionals);
 	for (unsigned i = 0; i < fbatch->nr; ++i) {
 		if (!xa_is_value(fbatch->folios[i]))
 			fbatch->folios[kept++] = fbatch->folios[i];
@@ -641,7 +645,7 @@ void delete_from_page_cache_batch(address_space *mapping, folio_batch *fbatch)
 /* Must somebody call filemap_release_folio before the folio may go? */
 bool folio_needs_release(const folio *f)
 {
-	const address_space *mapping = f->mapping.load();
+	const address_space *mapping = folio_mapping(f);
 
 	return folio_test_private(f) ||
 	       (mapping != nullptr && mapping->flags.test(AS_RELEASE_ALWAYS));

@@ -82,6 +82,7 @@ void lock_folio_maybe_drop_mmap(vm_fault *vmf, folio *f, file **fpin)
 	if (folio_trylock(f))
 		return;
 	*fpin = maybe_unlock_mmap_for_io(vmf, *fpin);
+	FRAME(__folio_lock_killable);
 	folio_lock(f);
 }
 
@@ -192,16 +193,20 @@ unsigned reserve_and_dirty(folio *f, std::size_t used)
 	return VM_FAULT_LOCKED;
 }
 
-unsigned block_page_mkwrite(folio *f, const address_space *mapping)
+unsigned block_page_mkwrite(folio *f, address_space *mapping)
 {
 	FRAME(block_page_mkwrite);
 	std::size_t used;
 	if (!lock_for_mkwrite(f, mapping, &used))
 		return VM_FAULT_NOPAGE;
-	const unsigned ret = reserve_and_dirty(f, used);
-	if (ret == VM_FAULT_LOCKED)
-		folio_wait_stable(f);
-	return ret;
+	if (__block_write_begin_int(f, 0, used) != 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	__block_commit_write(mapping, f);
+	folio_mark_dirty(f);
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
 }
 
 unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
@@ -222,10 +227,17 @@ unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
 	std::size_t used;
 	if (!lock_for_mkwrite(f, mapping, &used))
 		return VM_FAULT_NOPAGE;
-	const unsigned ret = reserve_and_dirty(f, used);
-	if (ret == VM_FAULT_LOCKED)
-		folio_wait_stable(f);
-	return ret;
+	const auto pos = static_cast<loff_t>(f->index.load() << page_shift());
+	iomap_iteration iter{ .node = mapping->host, .pos = pos, .len = used };
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0)
+		folio_mark_dirty(f);
+	if (ret < 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
 }
 
 unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)

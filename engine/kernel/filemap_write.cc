@@ -44,7 +44,8 @@ long generic_write_sync(file *f, loff_t pos, long count)
  * Copies the user's bytes into the page cache, a folio at a time. Returns the bytes written, or an
  * error if none were. The caller holds what its filesystem wants held (i_rwsem). Sleeps.
  */
-long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t len)
+long perform_write(file *f, loff_t pos, const void *from, std::size_t len,
+		   void (*throttle)(address_space *))
 {
 	address_space *mapping = f->f_mapping;
 	const address_space_operations *a_ops = mapping->a_ops;
@@ -55,7 +56,6 @@ long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t le
 	std::size_t written = 0;
 	long status = 0;
 
-	FRAME(generic_perform_write);
 	do {
 		folio *fo = nullptr;
 		void *fsdata = nullptr;
@@ -63,7 +63,7 @@ long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t le
 		std::size_t bytes = std::min({ chunk - offset, limit, len - written });
 
 		limit = len;
-		balance_dirty_pages_ratelimited(mapping);
+		throttle(mapping);
 
 		/* The source is faulted in here, for the copy below must not fault: it could need
 		 * the folio that is locked then. */
@@ -102,6 +102,12 @@ long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t le
 	} while (written < len);
 
 	return written != 0 ? static_cast<long>(written) : status;
+}
+
+long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t len)
+{
+	FRAME(generic_perform_write);
+	return perform_write(f, pos, from, len, balance_dirty_pages_ratelimited);
 }
 
 /* ->write_iter of simple filesystems: bytes written, or an error. Sleeps. */

@@ -96,15 +96,38 @@ void free_folio_memory(folio *f)
 	f->content_numbers = content_numbers;
 }
 
+/* Back to the page allocator, checked: off the LRU, no references. */
+void free_unref_folio(folio *f)
+{
+	free_page_checks(f);
+	free_folio_memory(f);
+}
+
+void free_unref_folios(folio **folios, unsigned nr)
+{
+	FRAME(free_unref_folios);
+	for (unsigned i = 0; i < nr; i++)
+		free_unref_folio(folios[i]);
+}
+
+folio *__folio_alloc(unsigned order)
+{
+	FRAME(__folio_alloc_noprof);
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->might_sleep(std::source_location::current());
+	if (should_fail("folio_alloc"))
+		return nullptr;
+	return new (arena().allocate(sizeof(folio), alignof(folio), &folio_block)) folio(order);
+}
+
 } // namespace
 
-/* Count zero: off the LRU, checked and freed. */
+/* The last reference is gone: count zero. */
 void __folio_put(folio *f)
 {
 	FRAME(__folio_put);
 	__page_cache_release(f);
-	free_page_checks(f);
-	free_folio_memory(f);
+	free_unref_folio(f);
 }
 
 void folio_become_single(folio *f)
@@ -144,11 +167,7 @@ std::size_t folio_size(const folio *f)
 folio *folio_alloc(unsigned order)
 {
 	FRAME(folio_alloc);
-	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
-		scheduler->might_sleep(std::source_location::current());
-	if (should_fail("folio_alloc"))
-		return nullptr;
-	return new (arena().allocate(sizeof(folio), alignof(folio), &folio_block)) folio(order);
+	return __folio_alloc(order);
 }
 
 void folio_get(folio *f, std::source_location where)
@@ -176,6 +195,22 @@ void folio_put_refs(folio *f, int count, std::source_location where)
 {
 	if (f->_refcount.put(count, where))
 		__folio_put(f);
+}
+
+/* Drops a reference of each; those whose last one it was are freed together, at the end. `folios`
+ * is changed. May not sleep; may take lru_lock. */
+void folios_put_refs(folio **folios, unsigned nr)
+{
+	FRAME(folios_put_refs);
+	unsigned unused = 0;
+	for (unsigned i = 0; i < nr; i++) {
+		if (!folios[i]->_refcount.put(1))
+			continue;
+		__page_cache_release(folios[i]);
+		folios[unused++] = folios[i];
+	}
+	if (unused != 0)
+		free_unref_folios(folios, unused);
 }
 
 int folio_ref_count(const folio *f, std::source_location where)
@@ -278,6 +313,13 @@ void *folio_detach_private(folio *f)
 	f->private_data.store(nullptr);
 	folio_put(f);
 	return data;
+}
+
+/* Stable only under the folio lock. */
+address_space *folio_mapping(const folio *f, std::source_location where)
+{
+	FRAME(folio_mapping);
+	return folio_test_anon(f) ? nullptr : f->mapping.load(where);
 }
 
 /* Stable only under the folio lock, as the index. */

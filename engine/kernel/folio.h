@@ -97,6 +97,7 @@ void folio_put(folio *f, std::source_location where = std::source_location::curr
 void __folio_put(folio *f);
 void folio_put_refs(folio *f, int count,
 		    std::source_location where = std::source_location::current());
+void folios_put_refs(folio **folios, unsigned nr);
 int folio_ref_count(const folio *f, std::source_location where = std::source_location::current());
 bool folio_ref_freeze(folio *f, int count,
 		      std::source_location where = std::source_location::current());
@@ -184,6 +185,10 @@ inline void *folio_get_private(const folio *f,
 {
 	return f->private_data.load(where);
 }
+
+/* The file that it is a page of; null if there is none (any more). */
+address_space *folio_mapping(const folio *f,
+			     std::source_location where = std::source_location::current());
 
 /* The page cache index after the folio's last page, and whether it covers `index`. */
 pgoff_t folio_next_index(const folio *f);

@@ -229,6 +229,7 @@ bool inode_is_open_for_write(const inode *node,
  * All return 0 or a negative errno unless said. Requires: the calling task is a user task. */
 file *do_open(inode *node, int flags); /* file or ERR_PTR; do_dentry_open + O_TRUNC */
 int do_dentry_open(file *f, inode *node);
+int generic_file_open(inode *node, file *f); /* ->open of filesystems without more to do */
 void fput(file *f);
 void get_file(file *f);
 int filp_close(file *f);

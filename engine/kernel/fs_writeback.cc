@@ -221,7 +221,7 @@ int sync_filesystem(super_block *sb)
 		writeback_single_inode(&sb->s_wb, node, &wbc);
 	}
 	for (inode *node : sb->inodes)
-		filemap_fdatawait_range(node->i_mapping, 0, LLONG_MAX_POS);
+		__filemap_fdatawait_range(node->i_mapping, 0, LLONG_MAX_POS);
 	return 0;
 }
 

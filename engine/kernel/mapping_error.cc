@@ -91,6 +91,7 @@ int filemap_check_errors(address_space *mapping)
 {
 	int error = 0;
 
+	FRAME(filemap_check_errors);
 	if (mapping->flags.test(AS_ENOSPC) && mapping->flags.test_and_clear(AS_ENOSPC))
 		error = -ENOSPC;
 	if (mapping->flags.test(AS_EIO) && mapping->flags.test_and_clear(AS_EIO))
@@ -128,10 +129,10 @@ int file_write_and_wait_range(file *f, loff_t start, loff_t end)
 		return 0;
 	FRAME(file_write_and_wait_range);
 	if (mapping->nrpages.load() != 0) {
-		error = filemap_fdatawrite_range(mapping, start, end);
+		error = __filemap_fdatawrite_range(mapping, start, end, WB_SYNC_ALL);
 		/* After -EIO what was submitted may never end; other errors leave partial work. */
 		if (error != -EIO)
-			filemap_fdatawait_range(mapping, start, end);
+			__filemap_fdatawait_range(mapping, start, end);
 	}
 	const int recorded = file_check_and_advance_wb_err(f);
 	return error != 0 ? error : recorded;

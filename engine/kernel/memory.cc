@@ -330,7 +330,7 @@ unsigned wp_page_copy(vm_fault *vmf)
 			entry->xchg({});
 			set_pte_range(vmf, table, copy, 0, 1, vmf->address);
 			/* Only now: who sees the old page unmapped may take it. */
-			folio_remove_rmap(old, 1);
+			folio_remove_rmap_ptes(old, 1);
 			unused = old;
 		}
 		pte_unmap_unlock(table);
@@ -519,9 +519,9 @@ void set_pte_range(vm_fault *vmf, pte_table *table, folio *f, unsigned page, uns
 	if (vmf->write)
 		bits |= PTE_DIRTY | PTE_WRITE;
 	if (folio_test_anon(f))
-		f->_mapcount.add(1);
+		folio_add_new_anon_rmap(f);
 	else
-		folio_add_file_rmap(f, nr);
+		folio_add_file_rmap_ptes(f, nr);
 	for (unsigned i = 0; i < nr; ++i) {
 		pte_offset(table, address + std::uint64_t{ i } * page_size())
 			->write_once({ .f = f, .page = page + i, .bits = bits });

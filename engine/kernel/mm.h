@@ -177,7 +177,10 @@ enum ttu_flags : unsigned {
 void try_to_unmap(folio *f, unsigned flags); /* folio lock held */
 void try_to_unmap_flush();
 int folio_mkclean(folio *f); /* write-protects and cleans; number of dirty entries */
-void folio_add_file_rmap(folio *f, unsigned count);
-void folio_remove_rmap(folio *f, unsigned count);
+void folio_add_new_anon_rmap(folio *f);
+void folio_add_file_rmap_ptes(folio *f, unsigned nr_pages);
+void folio_add_file_rmap_pmd(folio *f);
+void folio_remove_rmap_ptes(folio *f, unsigned nr_pages);
+void folio_remove_rmap_pmd(folio *f);
 
 } // namespace kernel

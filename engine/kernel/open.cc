@@ -175,6 +175,20 @@ static int admit_writer(inode *node)
 	return patched(Patch::kOpenRefuse) ? -ETXTBSY : purge_huge_pages(node);
 }
 
+/* O_LARGEFILE: every open of a 64-bit process is one; <fcntl.h> has 0 for it. */
+static constexpr int LARGEFILE = 0100000;
+
+/* -EOVERFLOW: larger than the process can name. */
+int generic_file_open(inode *node, file *f)
+{
+	FRAME(generic_file_open);
+	constexpr loff_t MAX_NON_LFS = INT32_MAX;
+
+	if ((f->f_flags & LARGEFILE) == 0 && i_size_read(node) > MAX_NON_LFS)
+		return -EOVERFLOW;
+	return 0;
+}
+
 /*
  * Makes *f, whose f_flags and access mode are set, a file of this inode. May sleep. -ETXTBSY,
  * -EINVAL or the filesystem's error. On failure the caller disposes of f through fput(), which
@@ -228,7 +242,7 @@ file *do_open(inode *node, int flags)
 	FRAME(do_open);
 	auto *f = new file;
 
-	f->f_flags = flags;
+	f->f_flags = flags | LARGEFILE;
 	/* O_RDONLY, O_WRONLY, O_RDWR are 0, 1, 2: one more has the bits of FMODE_*. */
 	f->f_mode = static_cast<unsigned>((flags & O_ACCMODE) + 1) & (FMODE_READ | FMODE_WRITE);
 	int error = do_dentry_open(f, node);

@@ -153,7 +153,7 @@ void __split_huge_pmd(vm_area_struct *vma, std::uint64_t address)
 			folio_mark_dirty(old.huge);
 		if ((old.bits & PTE_YOUNG) != 0)
 			folio_set_referenced(old.huge);
-		folio_remove_rmap(old.huge, 1);
+		folio_remove_rmap_pmd(old.huge);
 		folio_put(old.huge);
 	}
 	mm->pmd_lock.unlock();
@@ -181,7 +181,7 @@ unsigned do_set_pmd(vm_fault *vmf, folio *f)
 		std::uint32_t bits = PTE_PRESENT | PTE_YOUNG;
 		if (vmf->write)
 			bits |= PTE_DIRTY | PTE_WRITE;
-		folio_add_file_rmap(f, 1);
+		folio_add_file_rmap_pmd(f);
 		pmd->write_once({ .huge = f, .bits = bits });
 		ret = 0;
 	}

@@ -49,6 +49,7 @@ void __folio_mark_dirty(folio *f, address_space *mapping, bool warn)
 struct writeback_walk {
 	address_space *mapping;
 	writeback_control *wbc;
+	writeback_loop loop;
 	pgoff_t index;
 	pgoff_t end;
 	xa_mark_t tag;
@@ -64,13 +65,13 @@ bool folio_prepare_writeback(writeback_walk *walk, folio *f)
 		return false;
 	if (!folio_test_dirty(f))
 		return false;
-	if (folio_test_writeback(f)) {
-		if (walk->wbc->sync_mode == WB_SYNC_NONE)
-			return false;
+	const bool busy = folio_test_writeback(f);
+	if (busy && walk->wbc->sync_mode == WB_SYNC_NONE)
+		return false;
+	if (busy || walk->loop.own)
 		folio_wait_writeback(f);
-	}
 	BUG_ON(f->flags.look(PG_writeback));
-	return folio_clear_dirty_for_io(f);
+	return walk->loop.keeps_dirty || folio_clear_dirty_for_io(f);
 }
 
 /* The next folio to write, locked and clean; the batch keeps a reference. Null at the end. */
@@ -80,6 +81,8 @@ folio *writeback_get_folio(writeback_walk *walk)
 		if (walk->next == walk->fbatch.nr) {
 			folio_batch_release(&walk->fbatch);
 			walk->next = 0;
+			if (walk->loop.own && walk->index > walk->end)
+				return nullptr;
 			filemap_get_folios_tag(walk->mapping, &walk->index, walk->end, walk->tag,
 					       &walk->fbatch);
 			if (walk->fbatch.nr == 0)
@@ -103,7 +106,7 @@ folio *writeback_get_folio(writeback_walk *walk)
 bool folio_mark_dirty(folio *f)
 {
 	FRAME(folio_mark_dirty);
-	address_space *mapping = f->mapping.load();
+	address_space *mapping = folio_mapping(f);
 	if (mapping == nullptr) {
 		if (folio_test_dirty(f))
 			return false;
@@ -122,6 +125,29 @@ bool filemap_dirty_folio(address_space *mapping, folio *f)
 	__folio_mark_dirty(f, mapping, !f->flags.look(PG_private));
 	mark_inode_dirty_pages(mapping->host);
 	return true;
+}
+
+/* The same for a folio with buffers, all of which become dirty (fs/buffer.c). They have no state
+ * of their own here: they are dirty when the folio is. */
+bool block_dirty_folio(address_space *mapping, folio *f)
+{
+	FRAME(block_dirty_folio);
+	if (folio_test_set_dirty_flag(f))
+		return false;
+	__folio_mark_dirty(f, mapping, true);
+	mark_inode_dirty_pages(mapping->host);
+	return true;
+}
+
+/* A buffer of it becomes dirty, and so the folio, which need not be uptodate (fs/buffer.c). Folio
+ * lock held. */
+void mark_buffer_dirty(address_space *mapping, folio *f)
+{
+	FRAME(mark_buffer_dirty);
+	if (folio_test_set_dirty_flag(f))
+		return;
+	__folio_mark_dirty(f, mapping, false);
+	mark_inode_dirty_pages(mapping->host);
 }
 
 void folio_account_cleaned(folio *f)
@@ -151,7 +177,7 @@ bool folio_clear_dirty_for_io(folio *f)
 {
 	FRAME(folio_clear_dirty_for_io);
 	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
-	if (f->mapping.load() == nullptr)
+	if (folio_mapping(f) == nullptr)
 		return folio_test_clear_dirty_flag(f);
 	if (folio_mkclean(f) != 0)
 		folio_mark_dirty(f);
@@ -166,7 +192,7 @@ void folio_start_writeback(folio *f)
 {
 	FRAME(__folio_start_writeback);
 	VM_BUG_ON_FOLIO(f->flags.look(PG_writeback), f);
-	address_space *mapping = f->mapping.load();
+	address_space *mapping = folio_mapping(f);
 	if (mapping != nullptr) {
 		mapping->i_pages.xa_lock.lock();
 		xa_state xas(&mapping->i_pages, f->index.load());
@@ -183,17 +209,11 @@ void folio_start_writeback(folio *f)
 	vm_stat_add(this_machine().stat.nr_writeback, folio_nr_pages(f));
 }
 
-/* From I/O completion, without the folio lock. Wakes who waits for it. */
-void folio_end_writeback(folio *f)
+/* PG_writeback and the WRITEBACK mark go together. */
+static void __folio_end_writeback(folio *f)
 {
-	FRAME(folio_end_writeback);
-	VM_BUG_ON_FOLIO(!f->flags.look(PG_writeback), f);
-	if (folio_test_reclaim(f))
-		folio_clear_reclaim(f);
-
-	/* PG_writeback was what kept the folio in the cache; from the clear on, nothing does. */
-	folio_get(f);
-	address_space *mapping = f->mapping.load();
+	FRAME(__folio_end_writeback);
+	address_space *mapping = folio_mapping(f);
 	if (mapping != nullptr) {
 		mapping->i_pages.xa_lock.lock();
 		folio_clear_writeback(f);
@@ -205,7 +225,26 @@ void folio_end_writeback(folio *f)
 		folio_clear_writeback(f);
 	}
 	vm_stat_add(this_machine().stat.nr_writeback, -static_cast<long>(folio_nr_pages(f)));
+}
+
+/* From I/O completion, without the folio lock. Wakes who waits for it. */
+void folio_end_writeback(folio *f)
+{
+	FRAME(folio_end_writeback);
+	VM_BUG_ON_FOLIO(!f->flags.look(PG_writeback), f);
+	if (folio_test_reclaim(f))
+		folio_clear_reclaim(f);
+
+	/* PG_writeback was what kept the folio in the cache; from the clear on, nothing does. */
+	folio_get(f);
+	__folio_end_writeback(f);
 	folio_put(f);
+}
+
+static void folio_wait_bit(folio *f, std::source_location where)
+{
+	FRAME(folio_wait_bit);
+	f->flags.wait_clear(PG_writeback, "writeback", where);
 }
 
 /* Sleeps. With the folio lock held nobody can start another writeback afterwards. */
@@ -213,14 +252,14 @@ void folio_wait_writeback(folio *f, std::source_location where)
 {
 	FRAME(folio_wait_writeback);
 	while (folio_test_writeback(f, where))
-		f->flags.wait_clear(PG_writeback, "writeback", where);
+		folio_wait_bit(f, where);
 }
 
 /* Where the filesystem wants the bytes under I/O left alone (checksums). Folio lock held. */
 void folio_wait_stable(folio *f, std::source_location where)
 {
 	FRAME(folio_wait_stable);
-	const address_space *mapping = f->mapping.load();
+	const address_space *mapping = folio_mapping(f);
 	if (mapping != nullptr && mapping->flags.peek(AS_STABLE_WRITES))
 		folio_wait_writeback(f, where);
 }
@@ -246,13 +285,15 @@ void tag_pages_for_writeback(address_space *mapping, pgoff_t start, pgoff_t end)
  * May sleep.
  */
 int write_cache_pages(address_space *mapping, writeback_control *wbc,
-		      int (*writepage)(folio *, writeback_control *, void *), void *data)
+		      int (*writepage)(folio *, writeback_control *, void *), void *data,
+		      writeback_loop loop)
 {
 	FRAME(write_cache_pages);
 	const pgoff_t size = page_size();
 	writeback_walk walk{};
 	walk.mapping = mapping;
 	walk.wbc = wbc;
+	walk.loop = loop;
 	walk.index = wbc->range_cyclic ? mapping->writeback_index.load()
 				       : static_cast<pgoff_t>(wbc->range_start) / size;
 	walk.end = wbc->range_cyclic ? ~pgoff_t{ 0 } : static_cast<pgoff_t>(wbc->range_end) / size;
@@ -312,6 +353,7 @@ int __filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end,
 
 int filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end)
 {
+	FRAME(filemap_fdatawrite_range);
 	return __filemap_fdatawrite_range(mapping, start, end, WB_SYNC_ALL);
 }
 
@@ -323,7 +365,7 @@ int filemap_flush(address_space *mapping)
 
 /* Sleeps until no folio of the bytes [start, end] that has the WRITEBACK mark is under writeback.
  * Leaves errors for filemap_check_errors() and the errseq readers. */
-void filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end)
+void __filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end)
 {
 	FRAME(__filemap_fdatawait_range);
 	const pgoff_t size = page_size();
@@ -341,6 +383,14 @@ void filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end)
 	}
 }
 
+/* The same, and reports (and takes) errors of the mapping. */
+int filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end)
+{
+	FRAME(filemap_fdatawait_range);
+	__filemap_fdatawait_range(mapping, start, end);
+	return filemap_check_errors(mapping);
+}
+
 /* Bytes [start, end]: writes, waits, and reports (and takes) errors of the mapping. */
 int filemap_write_and_wait_range(address_space *mapping, loff_t start, loff_t end)
 {
@@ -351,7 +401,7 @@ int filemap_write_and_wait_range(address_space *mapping, loff_t start, loff_t en
 	if (mapping->nrpages.load() != 0) {
 		error = __filemap_fdatawrite_range(mapping, start, end, WB_SYNC_ALL);
 		if (error != -EIO)
-			filemap_fdatawait_range(mapping, start, end);
+			__filemap_fdatawait_range(mapping, start, end);
 	}
 	const int recorded = filemap_check_errors(mapping);
 	return error != 0 ? error : recorded;
@@ -397,7 +447,12 @@ bool filemap_range_has_writeback(address_space *mapping, loff_t start, loff_t en
 void balance_dirty_pages_ratelimited(address_space *mapping)
 {
 	FRAME(balance_dirty_pages_ratelimited);
-	(void)mapping;
+	balance_dirty_pages_ratelimited_flags(mapping);
+}
+
+void balance_dirty_pages_ratelimited_flags(address_space *)
+{
+	FRAME(balance_dirty_pages_ratelimited_flags);
 	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
 		scheduler->might_sleep(std::source_location::current());
 }

@@ -17,6 +17,7 @@ inline constexpr int AOP_TRUNCATED_PAGE = 0x80001;
 struct folio_batch {
 	static constexpr unsigned kMax = 31;
 	unsigned nr = 0;
+	bool percpu_pvec_drained = false; /* folio_batch_release() has drained the LRU batch */
 	folio *folios[kMax] = {};
 };
 /* Capacity is geometry.folio_batch. add returns the space left. */
@@ -28,8 +29,10 @@ inline unsigned folio_batch_count(const folio_batch *fbatch)
 inline void folio_batch_init(folio_batch *fbatch)
 {
 	fbatch->nr = 0;
+	fbatch->percpu_pvec_drained = false;
 }
-void folio_batch_release(folio_batch *fbatch); /* drops a reference of each, drains the LRU batch */
+/* Drops a reference of each; the first time after init it drains the LRU batch. */
+void folio_batch_release(folio_batch *fbatch);
 void folio_batch_remove_exceptionals(folio_batch *fbatch);
 
 /* The folio lock. */
@@ -82,6 +85,9 @@ bool folio_needs_release(const folio *f);
 long filemap_read(file *f, loff_t pos, void *to, std::size_t len, long already_read);
 long generic_file_read_iter(file *f, loff_t pos, void *to, std::size_t len);
 long generic_perform_write(file *f, loff_t pos, const void *from, std::size_t len);
+/* Its loop, for filesystems that have one of their own; `throttle` is called before each piece. */
+long perform_write(file *f, loff_t pos, const void *from, std::size_t len,
+		   void (*throttle)(address_space *));
 long generic_file_write_iter(file *f, loff_t pos, const void *from, std::size_t len);
 int filemap_read_folio(file *f, int (*filler)(file *, folio *), folio *fo);
 

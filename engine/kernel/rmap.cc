@@ -151,13 +151,20 @@ bool page_vma_mapped_walk::next()
 	return false;
 }
 
+/* Whether an unmapping walk may end early. */
+bool folio_not_mapped(const folio *f)
+{
+	FRAME(folio_not_mapped);
+	return !folio_mapped(f);
+}
+
 /* Calls one(f, vma) for every VMA that may map the folio, until `enough` says so. Folio locked. */
 template <typename One, typename Enough>
 void rmap_walk_file(folio *f, One one, Enough enough)
 {
 	FRAME(rmap_walk_file);
 	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
-	address_space *mapping = f->mapping.load();
+	address_space *mapping = folio_mapping(f);
 	if (mapping == nullptr)
 		return;
 	const pgoff_t first = f->index.load();
@@ -176,6 +183,14 @@ void rmap_walk_file(folio *f, One one, Enough enough)
 	i_mmap_unlock_read(mapping);
 }
 
+/* The folios of files are the only ones that are walked here. */
+template <typename One, typename Enough>
+void rmap_walk(folio *f, One one, Enough enough)
+{
+	FRAME(rmap_walk);
+	rmap_walk_file(f, one, enough);
+}
+
 /* The entry's dirt goes to the folio before the folio stops being mapped there (I17). */
 void try_to_unmap_one(folio *f, vm_area_struct *vma, unsigned flags)
 {
@@ -192,7 +207,7 @@ void try_to_unmap_one(folio *f, vm_area_struct *vma, unsigned flags)
 		const pte_t old = walk.pte()->xchg({});
 		if (pte_dirty(old))
 			folio_mark_dirty(f);
-		folio_remove_rmap(f, 1);
+		folio_remove_rmap_ptes(f, 1);
 		folio_put(f);
 	}
 }
@@ -234,9 +249,9 @@ int page_mkclean_one(folio *f, vm_area_struct *vma)
 void try_to_unmap(folio *f, unsigned flags)
 {
 	FRAME(try_to_unmap);
-	rmap_walk_file(
+	rmap_walk(
 		f, [&](vm_area_struct *vma) { try_to_unmap_one(f, vma, flags); },
-		[&] { return !folio_mapped(f); });
+		[&] { return folio_not_mapped(f); });
 }
 
 void try_to_unmap_flush()
@@ -256,7 +271,9 @@ int folio_mkclean(folio *f)
 	VM_BUG_ON_FOLIO(!f->lock.look_locked(), f);
 	if (!folio_mapped(f))
 		return 0;
-	rmap_walk_file(
+	if (folio_mapping(f) == nullptr)
+		return 0;
+	rmap_walk(
 		f,
 		[&](vm_area_struct *vma) {
 			if ((vma->vm_flags & VM_SHARED) != 0)
@@ -267,19 +284,55 @@ int folio_mkclean(folio *f)
 }
 
 /* nr_file_mapped counts mappings here, not pages. */
-void folio_add_file_rmap(folio *f, unsigned count)
+static void __folio_mod_stat(const folio *f, long mappings)
 {
-	f->_mapcount.add(static_cast<int>(count));
-	vm_stat_add(this_machine().stat.nr_file_mapped, count);
+	FRAME(__folio_mod_stat);
+	if (!folio_test_anon(f))
+		vm_stat_add(this_machine().stat.nr_file_mapped, mappings);
 }
 
-void folio_remove_rmap(folio *f, unsigned count)
+static void add_file_rmap(folio *f, unsigned count)
+{
+	f->_mapcount.add(static_cast<int>(count));
+	__folio_mod_stat(f, count);
+}
+
+static void remove_rmap(folio *f, unsigned count)
 {
 	f->_mapcount.add(-static_cast<int>(count));
 	VM_BUG_ON_FOLIO(f->_mapcount.look() < 0, f);
-	if (folio_test_anon(f))
-		return;
-	vm_stat_add(this_machine().stat.nr_file_mapped, -static_cast<long>(count));
+	__folio_mod_stat(f, -static_cast<long>(count));
+}
+
+void folio_add_new_anon_rmap(folio *f)
+{
+	FRAME(folio_add_new_anon_rmap);
+	f->_mapcount.add(1);
+	__folio_mod_stat(f, 1);
+}
+
+void folio_add_file_rmap_ptes(folio *f, unsigned nr_pages)
+{
+	FRAME(folio_add_file_rmap_ptes);
+	add_file_rmap(f, nr_pages);
+}
+
+void folio_add_file_rmap_pmd(folio *f)
+{
+	FRAME(folio_add_file_rmap_pmd);
+	add_file_rmap(f, 1);
+}
+
+void folio_remove_rmap_ptes(folio *f, unsigned nr_pages)
+{
+	FRAME(folio_remove_rmap_ptes);
+	remove_rmap(f, nr_pages);
+}
+
+void folio_remove_rmap_pmd(folio *f)
+{
+	FRAME(folio_remove_rmap_pmd);
+	remove_rmap(f, 1);
 }
 
 } // namespace kernel

@@ -8,10 +8,11 @@
 // own: it is there for power cuts. ext2 has no log; here it has.
 //
 // Left out: journal space and handles, reservations, direct I/O, fallocate, reflinks and
-// copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; XFS
-// reserves blocks with the folio locked instead of before; blocks that were reserved stay so when
-// an invalidated folio forgets its dirt. A folio is read whole: it is uptodate or not, its blocks
-// are not tracked one by one. Buffers are dirty when PG_dirty is, so private data has no state.
+// copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; blocks
+// that were reserved stay so when an invalidated folio forgets its dirt. A folio is read whole: it
+// is uptodate or not, its blocks are not tracked one by one. Buffers are dirty when PG_dirty is, so
+// private data has no state. Writeback takes one folio after the other, with a request for each;
+// all are submitted at its end.
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> block_lock -> alloc_lock.
 #include "engine/kernel/simple_fs.h"
@@ -21,6 +22,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -63,6 +65,34 @@ struct function_names {
 	Function write_iter;
 	Function buffered_write;
 	Function fsync;
+	/* Empty where Linux has no function of its own. */
+	Function open = Function("");
+	Function attach_private = Function(""); /* if there is private data without dirt, too */
+	Function detach_private = Function("");
+	Function write_loop = Function(""); /* below writepages */
+	Function submit_folio = Function("");
+	Function fill_bio = Function("");
+	Function start_writeback = Function("");
+	Function add_to_bio = Function("");
+	Function submit = Function("");
+	Function folio_done = Function("");
+	Function write_checks = Function("");
+	Function get_folio = Function(""); /* below write_begin */
+	Function block_write_begin = Function("");
+	Function inner_write_iter = Function("");
+};
+
+/* A frame, unless its name is empty. */
+class optional_frame {
+public:
+	explicit optional_frame(const Function &function)
+	{
+		if (*function.name != '\0')
+			frame_.emplace(function);
+	}
+
+private:
+	std::optional<Frame> frame_;
 };
 
 struct filesystem {
@@ -74,6 +104,10 @@ struct filesystem {
 	bool writeback_before_map; /* PG_writeback is set before blocks are looked up */
 	bool zeroes_eof_block; /* before a write or truncate that leaves a gap behind it */
 	bool stable_writes;
+	bool reserves_before_folio = false; /* a write's blocks, before it looks for its folios */
+	writeback_loop loop;
+	long (*perform_write)(file *, loff_t, const void *, std::size_t) = generic_perform_write;
+	unsigned get_folio_flags = 0; /* besides FGP_WRITEBEGIN */
 	function_names names;
 };
 
@@ -158,9 +192,8 @@ bool convert_unwritten(inode *node, const bio *request)
 }
 
 /* Where the blocks of the range are. Sleeps for block_lock. */
-std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
+std::vector<std::uint64_t> look_up_blocks(inode *node, block_range range)
 {
-	const Frame frame(filesystem_of(node->i_mapping).names.map_blocks);
 	std::vector<std::uint64_t> blocks;
 	blocks.reserve(range.end - range.first);
 	node->block_lock.down_read();
@@ -168,6 +201,12 @@ std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
 		blocks.push_back(mapped_block(node, i));
 	node->block_lock.up_read();
 	return blocks;
+}
+
+std::vector<std::uint64_t> map_blocks(inode *node, block_range range)
+{
+	const Frame frame(filesystem_of(node->i_mapping).names.map_blocks);
+	return look_up_blocks(node, range);
 }
 
 /* The next free block, or BLOCK_HOLE if the disk is full. */
@@ -190,7 +229,11 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 		    bool *unwritten)
 {
 	const function_names &names = filesystem_of(node->i_mapping).names;
-	const Frame frame(delay ? names.reserve_blocks : names.map_blocks);
+	/* Buffers know where their blocks are: ext4 asks only if they do not. */
+	const bool asks = !delay && !filesystem_of(node->i_mapping).buffer_heads;
+	std::optional<Frame> frame;
+	if (asks)
+		frame.emplace(names.map_blocks);
 	const auto lacks = [node, delay](std::uint64_t i) {
 		const std::uint64_t block = mapped_block(node, i);
 		return delay ? block == BLOCK_HOLE : !is_on_disk(block);
@@ -207,6 +250,8 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 	node->block_lock.up_read();
 	if (!any)
 		return 0;
+	if (!asks)
+		frame.emplace(delay ? names.reserve_blocks : names.map_blocks);
 
 	const bool at_writeback = this_machine().fs->delayed_allocation;
 	bool maps = false;
@@ -237,6 +282,29 @@ int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std:
 	return error;
 }
 
+/* Space for these bytes of a locked folio. May sleep. 0, -ENOSPC. */
+int reserve_blocks(const folio *f, std::size_t offset, std::size_t len)
+{
+	inode *node = f->mapping.load()->host;
+	const loff_t pos = folio_pos(f) + static_cast<loff_t>(offset);
+	std::vector<std::uint64_t> blocks;
+	bool unwritten = false;
+	return allocate_blocks(node, blocks_of(pos, len), this_machine().fs->delayed_allocation,
+			       &blocks, &unwritten);
+}
+
+/* Where the bytes are; if they are to be written, their blocks are reserved. May sleep. 0, -ENOSPC. */
+int xfs_buffered_write_iomap_begin(iomap_iteration *iter)
+{
+	FRAME(xfs_buffered_write_iomap_begin);
+	const block_range range = blocks_of(iter->pos, iter->len);
+	bool unwritten = false;
+	if (!iter->zero)
+		return allocate_blocks(iter->node, range, true, &iter->blocks, &unwritten);
+	iter->blocks = look_up_blocks(iter->node, range);
+	return 0;
+}
+
 /* Frees all blocks beyond `size` and makes it the size on disk. Sleeps for block_lock. */
 void free_blocks(inode *node, loff_t size)
 {
@@ -265,11 +333,34 @@ void set_disksize(inode *node, loff_t size)
 /* Buffers have no state of their own here (see above), so that they are there is all there is. */
 void *const kBuffers = reinterpret_cast<void *>(1);
 
+void create_empty_buffers(folio *f)
+{
+	FRAME(create_empty_buffers);
+	folio_attach_private(f, kBuffers);
+}
+
 /* Folio lock held. */
 void create_buffers(folio *f)
 {
-	if (this_machine().fs->has_private && !folio_test_private(f))
+	if (!this_machine().fs->has_private)
+		return;
+	const filesystem &fs = filesystem_of(f->mapping.peek());
+	if (fs.buffer_heads) {
+		if (!folio_test_private(f))
+			create_empty_buffers(f);
+		return;
+	}
+	const optional_frame frame(fs.names.attach_private);
+	if (!folio_test_private(f))
 		folio_attach_private(f, kBuffers);
+}
+
+/* Folio lock held. */
+void free_buffers(folio *f)
+{
+	const optional_frame frame(filesystem_of(f->mapping.peek()).names.detach_private);
+	if (folio_test_private(f))
+		folio_detach_private(f);
 }
 
 /* Folio lock held: buffers that are busy with writeback or dirty stay. */
@@ -278,18 +369,23 @@ bool simple_release_folio(folio *f, gfp_t)
 	const Frame frame(filesystem_of(f->mapping.peek()).names.release_folio);
 	if (folio_test_writeback(f) || folio_test_dirty(f))
 		return false;
-	if (folio_test_private(f))
-		folio_detach_private(f);
+	free_buffers(f);
 	return true;
 }
 
-/* ext4: the buffers of the range are discarded, dirty or not; all of them with the whole folio. */
+/* The buffers of the range are discarded, dirty or not; all of them go with the whole folio. */
+void block_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
+{
+	FRAME(block_invalidate_folio);
+	BUG_ON(!f->lock.look_locked());
+	if (offset == 0 && len == folio_size(f))
+		free_buffers(f);
+}
+
 void ext4_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 {
 	FRAME(ext4_invalidate_folio);
-	BUG_ON(!f->lock.look_locked());
-	if (offset == 0 && len == folio_size(f) && folio_test_private(f))
-		folio_detach_private(f);
+	block_invalidate_folio(f, offset, len);
 }
 
 /* btrfs: waits for writeback itself, for callers that did not. */
@@ -301,8 +397,15 @@ void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 		simple_release_folio(f, 0);
 		return;
 	}
-	if (len == folio_size(f) && folio_test_private(f))
-		folio_detach_private(f);
+	if (len == folio_size(f))
+		free_buffers(f);
+}
+
+/* iomap has no state of blocks where they are as large as pages. */
+bool iomap_dirty_folio(address_space *mapping, folio *f)
+{
+	FRAME(iomap_dirty_folio);
+	return filemap_dirty_folio(mapping, f);
 }
 
 /* ext4: who makes a folio dirty has prepared it, and holds its lock or a mapping of it that is
@@ -312,7 +415,7 @@ bool ext4_dirty_folio(address_space *mapping, folio *f)
 	FRAME(ext4_dirty_folio);
 	VM_WARN_ON_ONCE(!f->lock.look_locked() && !f->flags.look(PG_dirty));
 	VM_WARN_ON_ONCE(!f->flags.look(PG_private));
-	return filemap_dirty_folio(mapping, f);
+	return block_dirty_folio(mapping, f);
 }
 
 /* ---- reading ---- */
@@ -355,19 +458,20 @@ bio *read_request(inode *node, folio *f)
 		blocks[i - range.first] = BLOCK_HOLE;
 	if (std::none_of(blocks.begin(), blocks.end(), is_on_disk))
 		return nullptr;
-	return new bio{ .op = bio_op::READ,
-			.bi_folio = f,
-			.offset = 0,
-			.len = folio_size(f),
-			.blocks = std::move(blocks),
-			.owner = node,
-			.pos = pos };
+	auto *request = new bio{
+		.op = bio_op::READ, .blocks = std::move(blocks), .owner = node, .pos = pos
+	};
+	const optional_frame add(filesystem_of(node->i_mapping).names.add_to_bio);
+	bio_add_folio(request, f, folio_size(f), 0);
+	return request;
 }
 
 /* Starts to fill a locked folio. Its lock passes on to the completion, unless it is all hole. */
 void start_read(folio *f)
 {
 	inode *node = f->mapping.load()->host;
+	if (filesystem_of(node->i_mapping).names.attach_private.name[0] != '\0')
+		create_buffers(f);
 	bio *request = read_request(node, f);
 	if (request == nullptr) {
 		folio_zero_contents(f, 0, folio_size(f));
@@ -439,64 +543,107 @@ void end_write(bio *request)
 	folio_end_writeback(f);
 }
 
-/* The folio comes locked with PG_dirty taken away, and goes unlocked. May sleep. 0, -ENOSPC. */
-int simple_writepage(folio *f, writeback_control *, void *)
+/* What a mapping stored beyond the end must not reach the disk; the folio is write-protected. */
+void zero_behind(folio *f, std::size_t used)
+{
+	if (used < folio_size(f))
+		folio_zero_contents(f, used, folio_size(f) - used);
+}
+
+/* Gets a folio whose blocks were found, or not (no request), under writeback: `used` bytes of it are
+ * in the file, `len` of them and of the last block are written. Folio lock held. */
+void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t used, std::size_t len)
+{
+	const optional_frame frame(fs.names.submit_folio);
+	if (fs.loop.keeps_dirty) {
+		folio_clear_dirty_for_io(f);
+		zero_behind(f, used);
+	}
+	const optional_frame fill(fs.names.fill_bio);
+	if (!fs.writeback_before_map) {
+		const optional_frame start(fs.names.start_writeback);
+		folio_start_writeback(f);
+	}
+	if (request == nullptr)
+		return;
+	const optional_frame add(fs.names.add_to_bio);
+	bio_add_folio(request, f, len, 0);
+}
+
+void folio_done(const filesystem &fs, folio *f)
+{
+	const optional_frame frame(fs.names.folio_done);
+	folio_unlock(f);
+}
+
+/* The folio comes locked, with PG_dirty taken away unless fs.loop says otherwise, and goes
+ * unlocked. May sleep. 0, -ENOSPC. */
+int simple_writepage(folio *f, writeback_control *, void *data)
 {
 	address_space *mapping = f->mapping.load();
 	inode *node = mapping->host;
 	const filesystem &fs = filesystem_of(mapping);
 	const Frame frame(fs.names.writepage);
+	auto *requests = static_cast<std::vector<bio *> *>(data);
 	const loff_t pos = folio_pos(f);
 	const loff_t size = i_size_read(node);
 
 	/* Truncate is about to take it away. */
 	if (pos >= size) {
+		if (fs.loop.keeps_dirty)
+			folio_clear_dirty_for_io(f);
 		folio_unlock(f);
 		return 0;
 	}
-	/* What a mapping stored beyond the end must not reach the disk. */
 	const std::size_t used =
 		std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
-	if (used < folio_size(f))
-		folio_zero_contents(f, used, folio_size(f) - used);
+	if (!fs.loop.keeps_dirty)
+		zero_behind(f, used);
 
 	const block_range range = blocks_of(pos, used);
 	const std::size_t len = (range.end - range.first) * block_size();
+	if (fs.names.attach_private.name[0] != '\0')
+		create_buffers(f);
 	if (fs.writeback_before_map)
 		folio_start_writeback(f);
-	std::vector<std::uint64_t> blocks;
-	bool unwritten = false;
-	const int error = allocate_blocks(node, range, false, &blocks, &unwritten);
-	if (!fs.writeback_before_map)
-		folio_start_writeback(f);
+	auto *request =
+		new bio{ .op = bio_op::WRITE, .owner = node, .pos = pos, .end_io = end_write };
+	const int error =
+		allocate_blocks(node, range, false, &request->blocks, &request->unwritten);
+	submit_folio(fs, f, error == 0 ? request : nullptr, used, len);
 	if (error != 0) {
+		delete request;
 		mapping_set_error(mapping, error);
 		this_machine().watcher->write_error(*node, pos, len);
 		folio_unlock(f);
 		folio_end_writeback(f);
 		return error;
 	}
-	auto *request = new bio{ .op = bio_op::WRITE,
-				 .bi_folio = f,
-				 .offset = 0,
-				 .len = len,
-				 .blocks = std::move(blocks),
-				 .owner = node,
-				 .pos = pos,
-				 .unwritten = unwritten,
-				 .end_io = end_write };
-	folio_unlock(f);
-	submit_bio(request);
+	folio_done(fs, f);
+	requests->push_back(request);
 	return 0;
 }
 
 int simple_writepages(address_space *mapping, writeback_control *wbc)
 {
 	const Frame frame(filesystem_of(mapping).names.writepages);
-	return write_cache_pages(mapping, wbc, simple_writepage, nullptr);
+	const filesystem &fs = filesystem_of(mapping);
+	const optional_frame loop(fs.names.write_loop);
+	std::vector<bio *> requests;
+	const int error = write_cache_pages(mapping, wbc, simple_writepage, &requests, fs.loop);
+	const optional_frame submit(fs.names.submit);
+	for (bio *request : requests)
+		submit_bio(request);
+	return error;
 }
 
 /* ---- buffered writes ---- */
+
+folio *get_folio_for_write(const filesystem &fs, address_space *mapping, pgoff_t index)
+{
+	const optional_frame frame(fs.names.get_folio);
+	return __filemap_get_folio(mapping, index, FGP_WRITEBEGIN | fs.get_folio_flags);
+}
 
 /*
  * Gives back the locked folio at pos, with the bytes around the write in place if it was not
@@ -506,18 +653,19 @@ int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len,
 		       void **)
 {
 	const Frame frame(filesystem_of(mapping).names.write_begin);
-	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(pos) / page_size(),
-				       FGP_WRITEBEGIN);
+	const filesystem &fs = filesystem_of(mapping);
+	folio *f = get_folio_for_write(fs, mapping, static_cast<pgoff_t>(pos) / page_size());
 	if (IS_ERR(f))
 		return static_cast<int>(PTR_ERR(f));
 
+	const optional_frame begin(fs.names.block_write_begin);
 	const auto offset = static_cast<std::size_t>(pos - folio_pos(f));
 	const std::size_t count = std::min<std::size_t>(len, folio_size(f) - offset);
 	/* Before the blocks are reserved: a new block has nothing to read. */
 	int error = 0;
 	if (!folio_test_uptodate(f) && count != folio_size(f))
 		error = read_and_wait(mapping->host, f);
-	if (error == 0)
+	if (error == 0 && !fs.reserves_before_folio)
 		error = simple_fs_prepare_write(f, offset, count);
 	if (error != 0) {
 		folio_unlock(f);
@@ -528,35 +676,132 @@ int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len,
 	return 0;
 }
 
-/* The bytes are in the folio: uptodate, dirty, i_size; unlocks it. `copied`, or 0 if a short copy
- * into a folio that was not uptodate cannot be used. */
+/* Folio lock held. */
+void block_write_end(address_space *mapping, folio *f)
+{
+	FRAME(block_write_end);
+	__block_commit_write(mapping, f);
+}
+
+/* What is left of `copied` if a short copy into a folio that was not uptodate cannot be used. */
+unsigned usable(const folio *f, unsigned len, unsigned copied)
+{
+	return copied < len && !folio_test_uptodate(f) ? 0 : copied;
+}
+
+/* The file may have grown. i_rwsem held. Returns the size before. */
+loff_t extend_size(inode *node, loff_t pos, unsigned copied)
+{
+	const loff_t old_size = node->i_size.load();
+	const loff_t end = pos + copied;
+	if (copied != 0 && end > old_size)
+		i_size_write(node, end);
+	return old_size;
+}
+
+/*
+ * The bytes are in the folio: uptodate, dirty, i_size; unlocks it. Bytes that count, see usable().
+ * Linux also looks for a page to write-protect if nothing was copied, and so the size did not change.
+ */
 int simple_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
 		     folio *f, void *)
 {
 	const filesystem &fs = filesystem_of(mapping);
 	const Frame frame(fs.names.write_end);
-	inode *node = mapping->host;
-	const loff_t old_size = node->i_size.load();
 
-	if (copied < len && !folio_test_uptodate(f))
-		copied = 0;
-	if (copied != 0) {
-		if (fs.buffer_heads)
-			filemap_dirty_folio(mapping, f);
+	copied = usable(f, len, copied);
+	if (copied != 0 && fs.buffer_heads) {
+		block_write_end(mapping, f);
+	} else if (copied != 0) {
 		if (!folio_test_uptodate(f))
 			folio_set_uptodate(f);
-		if (!fs.buffer_heads)
-			folio_mark_dirty(f);
+		folio_mark_dirty(f);
 	}
-	const loff_t end = pos + copied;
-	if (copied != 0 && end > old_size)
-		i_size_write(node, end);
+	const loff_t old_size = extend_size(mapping->host, pos, copied);
 	folio_unlock(f);
 	folio_put(f);
-	/* Linux also comes here if nothing was copied, and so the size did not change. */
 	if (copied != 0 && old_size < pos)
-		pagecache_isize_extended(node, old_size, pos);
+		pagecache_isize_extended(mapping->host, old_size, pos);
 	return static_cast<int>(copied);
+}
+
+/* btrfs: who called looks after the pages behind the old end when all is written. */
+int btrfs_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
+		    folio *f, void *)
+{
+	copied = usable(f, len, copied);
+	if (copied != 0) {
+		if (!folio_test_uptodate(f))
+			folio_set_uptodate(f);
+		folio_mark_dirty(f);
+	}
+	extend_size(mapping->host, pos, copied);
+	folio_unlock(f);
+	folio_put(f);
+	return static_cast<int>(copied);
+}
+
+void iomap_set_range_uptodate(folio *f)
+{
+	FRAME(iomap_set_range_uptodate);
+	if (!folio_test_uptodate(f))
+		folio_set_uptodate(f);
+}
+
+unsigned iomap_write_end(address_space *mapping, folio *f, unsigned len, unsigned copied)
+{
+	FRAME(iomap_write_end);
+	copied = usable(f, len, copied);
+	if (copied != 0) {
+		iomap_set_range_uptodate(f);
+		filemap_dirty_folio(mapping, f);
+	}
+	return copied;
+}
+
+void __iomap_put_folio(folio *f)
+{
+	FRAME(__iomap_put_folio);
+	folio_unlock(f);
+	folio_put(f);
+}
+
+/* XFS: the end of iomap_write_iter()'s turn. */
+int xfs_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
+		  folio *f, void *)
+{
+	copied = iomap_write_end(mapping, f, len, copied);
+	const loff_t old_size = extend_size(mapping->host, pos, copied);
+	__iomap_put_folio(f);
+	if (copied != 0 && old_size < pos)
+		pagecache_isize_extended(mapping->host, old_size, pos);
+	return static_cast<int>(copied);
+}
+
+/* A hole has nothing to zero. As zero_eof_block(). */
+int iomap_zero_range(inode *node, loff_t pos, std::size_t len, bool *did_zeroing)
+{
+	FRAME(iomap_zero_range);
+	address_space *mapping = node->i_mapping;
+	iomap_iteration iter{ .node = node, .pos = pos, .len = len, .zero = true };
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0) {
+		if (iter.blocks.front() == BLOCK_HOLE)
+			continue;
+		folio *f = nullptr;
+		ret = mapping->a_ops->write_begin(nullptr, mapping, pos, static_cast<unsigned>(len),
+						  &f, nullptr);
+		if (ret != 0)
+			return ret;
+		folio_zero_contents(f, static_cast<std::size_t>(pos - folio_pos(f)), len);
+		folio_mark_accessed(f);
+		const auto count = static_cast<unsigned>(len);
+		iomap_write_end(mapping, f, count, count);
+		__iomap_put_folio(f);
+		if (did_zeroing != nullptr)
+			*did_zeroing = true;
+	}
+	return ret;
 }
 
 /*
@@ -570,7 +815,9 @@ int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
 	const std::size_t in_block = static_cast<std::uint64_t>(from) % block_size();
 	if (in_block == 0)
 		return 0;
-	if (map_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
+	if (filesystem_of(mapping).reserves_before_folio)
+		return iomap_zero_range(node, from, block_size() - in_block, did_zeroing);
+	if (look_up_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
 		return 0;
 
 	folio *f = __filemap_get_folio(mapping, static_cast<pgoff_t>(from) / page_size(),
@@ -589,7 +836,10 @@ int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
 		error = simple_fs_prepare_write(f, offset, len);
 	if (error == 0) {
 		folio_zero_contents(f, offset, len);
-		folio_mark_dirty(f);
+		if (filesystem_of(mapping).buffer_heads)
+			mark_buffer_dirty(mapping, f);
+		else
+			folio_mark_dirty(f);
 		if (did_zeroing != nullptr)
 			*did_zeroing = true;
 	}
@@ -713,8 +963,7 @@ int btrfs_setsize(inode *node, loff_t size)
 		const loff_t start = size / static_cast<loff_t>(block_size()) *
 				     static_cast<loff_t>(block_size());
 		filemap_fdatawrite_range(mapping, start, LLONG_MAX_POS);
-		filemap_fdatawait_range(mapping, start, LLONG_MAX_POS);
-		const int error = filemap_check_errors(mapping);
+		const int error = filemap_fdatawait_range(mapping, start, LLONG_MAX_POS);
 		if (error != 0)
 			return error;
 	}
@@ -730,29 +979,73 @@ long simple_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 	return generic_file_read_iter(f, pos, to, len);
 }
 
-/* XFS: a read is atomic against a write. */
-long xfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
+long btrfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 {
-	FRAME(xfs_file_read_iter);
+	FRAME(btrfs_file_read_iter);
+	return filemap_read(f, pos, to, len, 0);
+}
+
+/* XFS: a read is atomic against a write. */
+long xfs_file_buffered_read(file *f, loff_t pos, void *to, std::size_t len)
+{
+	FRAME(xfs_file_buffered_read);
 	inode_lock_shared(f->f_inode);
 	const long got = generic_file_read_iter(f, pos, to, len);
 	inode_unlock_shared(f->f_inode);
 	return got;
 }
 
-/* Bytes written, or an error. *pos becomes where they went. i_rwsem held; sleeps. */
-long write_locked(file *f, loff_t *pos, const void *from, std::size_t len)
+long xfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
+{
+	FRAME(xfs_file_read_iter);
+	return xfs_file_buffered_read(f, pos, to, len);
+}
+
+/*
+ * btrfs: btrfs_buffered_write() itself is the loop. Linux takes as many folios as fit into an array
+ * at a time; here one.
+ */
+long btrfs_perform_write(file *f, loff_t pos, const void *from, std::size_t len)
 {
 	inode *node = f->f_inode;
+	const loff_t old_size = node->i_size.load();
+	const long written =
+		perform_write(f, pos, from, len, balance_dirty_pages_ratelimited_flags);
+	if (written > 0)
+		pagecache_isize_extended(node, old_size, pos + written);
+	return written;
+}
+
+long iomap_file_buffered_write(file *f, loff_t pos, const void *from, std::size_t len)
+{
+	FRAME(iomap_file_buffered_write);
+	iomap_iteration iter{ .node = f->f_inode, .pos = pos, .len = len };
+	long written = 0;
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0)
+		written = perform_write(f, pos, from, len, balance_dirty_pages_ratelimited_flags);
+	return ret < 0 ? ret : written;
+}
+
+/* Where the write goes; the gap before it becomes zeros. i_rwsem held; sleeps. 0, or an error. */
+int write_checks(const file *f, loff_t *pos)
+{
+	inode *node = f->f_inode;
+	const filesystem &fs = filesystem_of(node->i_mapping);
+	const optional_frame frame(fs.names.write_checks);
 	const loff_t size = i_size_read(node);
 	if ((f->f_flags & O_APPEND) != 0)
 		*pos = size;
-	if (filesystem_of(node->i_mapping).zeroes_eof_block && *pos > size) {
-		const int error = zero_eof_block(node, size);
-		if (error != 0)
-			return error;
-	}
-	return generic_perform_write(f, *pos, from, len);
+	return fs.zeroes_eof_block && *pos > size ? zero_eof_block(node, size) : 0;
+}
+
+/* Bytes written, or an error. *pos becomes where they went. i_rwsem held; sleeps. */
+long write_locked(file *f, loff_t *pos, const void *from, std::size_t len)
+{
+	const int error = write_checks(f, pos);
+	if (error != 0)
+		return error;
+	return filesystem_of(f->f_mapping).perform_write(f, *pos, from, len);
 }
 
 long buffered_write(file *f, loff_t *pos, const void *from, std::size_t len)
@@ -771,12 +1064,19 @@ long buffered_write(file *f, loff_t *pos, const void *from, std::size_t len)
 long simple_write_iter(file *f, loff_t pos, const void *from, std::size_t len)
 {
 	const Frame frame(filesystem_of(f->f_mapping).names.write_iter);
+	const optional_frame inner(filesystem_of(f->f_mapping).names.inner_write_iter);
 	const long written = buffered_write(f, &pos, from, len);
 	if (written <= 0 || (f->f_flags & O_DSYNC) == 0)
 		return written;
 	const bool datasync = (f->f_flags & O_SYNC) != O_SYNC;
 	const int error = vfs_fsync_range(f, pos, pos + written - 1, datasync);
 	return error != 0 ? error : written;
+}
+
+int simple_open(inode *node, file *f)
+{
+	const Frame frame(filesystem_of(node->i_mapping).names.open);
+	return generic_file_open(node, f);
 }
 
 int simple_fsync(file *f, loff_t start, loff_t end, bool)
@@ -792,14 +1092,15 @@ int simple_fsync(file *f, loff_t start, loff_t end, bool)
 
 constexpr address_space_operations
 a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
-      decltype(address_space_operations::dirty_folio) dirty)
+      decltype(address_space_operations::dirty_folio) dirty,
+      decltype(address_space_operations::write_end) write_end = simple_write_end)
 {
 	return { .read_folio = simple_read_folio,
 		 .readahead = simple_readahead,
 		 .writepages = simple_writepages,
 		 .dirty_folio = dirty,
 		 .write_begin = simple_write_begin,
-		 .write_end = simple_write_end,
+		 .write_end = write_end,
 		 .invalidate_folio = invalidate,
 		 .release_folio = simple_release_folio,
 		 .launder_folio = nullptr,
@@ -809,7 +1110,7 @@ a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
 constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 				decltype(file_operations::write_iter) write)
 {
-	return { .open = nullptr,
+	return { .open = simple_open,
 		 .release = nullptr,
 		 .read_iter = read,
 		 .write_iter = write,
@@ -845,6 +1146,8 @@ constexpr filesystem kGeneric = {
 		.write_iter = Function("ext2_file_write_iter"),
 		.buffered_write = Function("__generic_file_write_iter"),
 		.fsync = Function("ext2_fsync"),
+		.open = Function("dquot_file_open"),
+		.write_loop = Function("mpage_writepages"),
 	},
 };
 
@@ -857,11 +1160,12 @@ constexpr filesystem kExt4 = {
 	.writeback_before_map = false,
 	.zeroes_eof_block = false,
 	.stable_writes = false,
+	.loop = { .own = true, .keeps_dirty = true },
 	.names = {
 		.read_folio = Function("ext4_read_folio"),
 		.readahead = Function("ext4_readahead"),
 		.writepages = Function("ext4_writepages"),
-		.writepage = Function("mpage_submit_folio"),
+		.writepage = Function("mpage_map_and_submit_extent"),
 		.write_begin = Function("ext4_da_write_begin"),
 		.write_end = Function("ext4_da_write_end"),
 		.release_folio = Function("ext4_release_folio"),
@@ -875,18 +1179,30 @@ constexpr filesystem kExt4 = {
 		.write_iter = Function("ext4_file_write_iter"),
 		.buffered_write = Function("ext4_buffered_write_iter"),
 		.fsync = Function("ext4_sync_file"),
+		.open = Function("ext4_file_open"),
+		.detach_private = Function("try_to_free_buffers"),
+		.write_loop = Function("ext4_do_writepages"),
+		.submit_folio = Function("mpage_submit_folio"),
+		.fill_bio = Function("ext4_bio_write_folio"),
+		.submit = Function("ext4_io_submit"),
+		.folio_done = Function("mpage_folio_done"),
+		.write_checks = Function("ext4_generic_write_checks"),
+		.block_write_begin = Function("ext4_block_write_begin"),
 	},
 };
 
 constexpr filesystem kBtrfs = {
-	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio),
+	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio, btrfs_write_end),
 	.persona_name = "btrfs",
 	.inode_ops = { .setattr_size = btrfs_setsize },
-	.file_ops = f_ops(simple_read_iter, simple_write_iter),
+	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter),
 	.buffer_heads = false,
 	.writeback_before_map = false,
 	.zeroes_eof_block = true,
 	.stable_writes = true,
+	.loop = { .own = true },
+	.perform_write = btrfs_perform_write,
+	.get_folio_flags = FGP_ACCESSED,
 	.names = {
 		.read_folio = Function("btrfs_read_folio"),
 		.readahead = Function("btrfs_readahead"),
@@ -905,11 +1221,22 @@ constexpr filesystem kBtrfs = {
 		.write_iter = Function("btrfs_file_write_iter"),
 		.buffered_write = Function("btrfs_buffered_write"),
 		.fsync = Function("btrfs_sync_file"),
+		.open = Function("btrfs_file_open"),
+		.attach_private = Function("set_folio_extent_mapped"),
+		.detach_private = Function("clear_folio_extent_mapped"),
+		.write_loop = Function("extent_write_cache_pages"),
+		.start_writeback = Function("btrfs_folio_set_writeback"),
+		.add_to_bio = Function("submit_extent_folio"),
+		.submit = Function("submit_one_bio"),
+		.folio_done = Function("btrfs_folio_end_lock_bitmap"),
+		.write_checks = Function("btrfs_write_check"),
+		.get_folio = Function("pagecache_get_page"),
+		.inner_write_iter = Function("btrfs_do_write_iter"),
 	},
 };
 
 constexpr filesystem kXfs = {
-	.a_ops = a_ops(nullptr, filemap_dirty_folio),
+	.a_ops = a_ops(nullptr, iomap_dirty_folio, xfs_write_end),
 	.persona_name = "xfs",
 	.inode_ops = { .setattr_size = xfs_setattr_size },
 	.file_ops = f_ops(xfs_file_read_iter, simple_write_iter),
@@ -917,6 +1244,8 @@ constexpr filesystem kXfs = {
 	.writeback_before_map = true,
 	.zeroes_eof_block = true,
 	.stable_writes = false,
+	.reserves_before_folio = true,
+	.perform_write = iomap_file_buffered_write,
 	.names = {
 		.read_folio = Function("xfs_vm_read_folio"),
 		.readahead = Function("xfs_vm_readahead"),
@@ -935,6 +1264,11 @@ constexpr filesystem kXfs = {
 		.write_iter = Function("xfs_file_write_iter"),
 		.buffered_write = Function("xfs_file_buffered_write"),
 		.fsync = Function("xfs_file_fsync"),
+		.open = Function("xfs_file_open"),
+		.write_loop = Function("iomap_writepages"),
+		.submit = Function("iomap_submit_ioend"),
+		.write_checks = Function("xfs_file_write_checks"),
+		.get_folio = Function("iomap_get_folio"),
 	},
 };
 
@@ -944,16 +1278,39 @@ constexpr std::array<const filesystem *, 4> kFilesystems = { &kGeneric, &kExt4, 
 
 int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
 {
-	inode *node = f->mapping.load()->host;
-	const loff_t pos = folio_pos(f) + static_cast<loff_t>(offset);
-	std::vector<std::uint64_t> blocks;
-	bool unwritten = false;
-	const int error =
-		allocate_blocks(node, blocks_of(pos, len), this_machine().fs->delayed_allocation,
-				&blocks, &unwritten);
-	if (error == 0)
-		create_buffers(f);
-	return error;
+	create_buffers(f);
+	return reserve_blocks(f, offset, len);
+}
+
+int iomap_iter(iomap_iteration *iter)
+{
+	FRAME(iomap_iter);
+	if (!iter->blocks.empty())
+		return 0;
+	const int error = xfs_buffered_write_iomap_begin(iter);
+	return error != 0 ? error : 1;
+}
+
+static void folio_create_buffers(folio *f)
+{
+	FRAME(folio_create_buffers);
+	create_buffers(f);
+}
+
+int __block_write_begin_int(folio *f, std::size_t offset, std::size_t len)
+{
+	FRAME(__block_write_begin_int);
+	folio_create_buffers(f);
+	return reserve_blocks(f, offset, len);
+}
+
+/* Buffers are marked before the folio is known to be uptodate. */
+void __block_commit_write(address_space *mapping, folio *f)
+{
+	FRAME(__block_commit_write);
+	mark_buffer_dirty(mapping, f);
+	if (!folio_test_uptodate(f))
+		folio_set_uptodate(f);
 }
 
 /* A persona of another name behaves as generic, but for what its fields say. */

@@ -150,8 +150,7 @@ void folio_batch_move_lru(cpu_fbatches &cpu, lru_batches which)
 	}
 	lru().lru_lock.unlock();
 
-	for (folio *f : batch)
-		folio_put(f);
+	folios_put_refs(batch.data(), static_cast<unsigned>(batch.size()));
 	batch.clear();
 }
 

@@ -33,7 +33,7 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 /* Waits for writeback under way; 0 or the error that this file has not been told yet. */
 static int file_fdatawait_range(file *f, loff_t start, loff_t end)
 {
-	filemap_fdatawait_range(f->f_mapping, start, end);
+	__filemap_fdatawait_range(f->f_mapping, start, end);
 	return file_check_and_advance_wb_err(f);
 }
 

@@ -44,6 +44,7 @@ loff_t round_up_to_page(loff_t pos)
 void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbatch,
 				       const pgoff_t *indices)
 {
+	FRAME(truncate_folio_batch_exceptionals);
 	unsigned kept = 0;
 	while (kept < fbatch->nr && !xa_is_value(fbatch->folios[kept]))
 		kept++;
@@ -65,6 +66,26 @@ void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbat
 	mapping->i_pages.xa_lock.unlock();
 	mapping->host->i_lock.unlock();
 	fbatch->nr = kept;
+}
+
+/* Removes the value entries of a batch from the mapping, but not from the batch. May not sleep. */
+void clear_shadow_entries(address_space *mapping, const folio_batch *fbatch, const pgoff_t *indices)
+{
+	if (std::none_of(fbatch->folios, fbatch->folios + fbatch->nr,
+			 [](folio *entry) { return xa_is_value(entry); }))
+		return;
+	FRAME(clear_shadow_entries);
+	mapping->host->i_lock.lock();
+	mapping->i_pages.xa_lock.lock();
+	for (unsigned i = 0; i < fbatch->nr; i++) {
+		if (!xa_is_value(fbatch->folios[i]))
+			continue;
+		xa_state xas(&mapping->i_pages, indices[i]);
+		if (xas_load(&xas) == fbatch->folios[i])
+			xas_store(&xas, nullptr);
+	}
+	mapping->i_pages.xa_lock.unlock();
+	mapping->host->i_lock.unlock();
 }
 
 /*
@@ -408,7 +429,8 @@ unsigned long mapping_try_invalidate(address_space *mapping, pgoff_t start, pgof
 				++*nr_failed;
 			count += static_cast<unsigned long>(evicted);
 		}
-		truncate_folio_batch_exceptionals(mapping, &fbatch, indices);
+		clear_shadow_entries(mapping, &fbatch, indices);
+		folio_batch_remove_exceptionals(&fbatch);
 		folio_batch_release(&fbatch);
 	}
 	return count;
@@ -463,7 +485,8 @@ int invalidate_inode_pages2_range(address_space *mapping, pgoff_t start, pgoff_t
 				ret = error;
 			folio_unlock(f);
 		}
-		truncate_folio_batch_exceptionals(mapping, &fbatch, indices);
+		clear_shadow_entries(mapping, &fbatch, indices);
+		folio_batch_remove_exceptionals(&fbatch);
 		folio_batch_release(&fbatch);
 	}
 	return ret;

@@ -25,7 +25,7 @@ bool __remove_mapping(address_space *mapping, folio *f)
 {
 	FRAME(__remove_mapping);
 	BUG_ON(!f->lock.look_locked());
-	BUG_ON(mapping != f->mapping.look());
+	BUG_ON(mapping != folio_mapping(f));
 
 	mapping->host->i_lock.lock();
 	mapping->i_pages.xa_lock.lock();

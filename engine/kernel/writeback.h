@@ -26,6 +26,8 @@ struct writeback_control {
 /* Dirty state (P16). */
 bool folio_mark_dirty(folio *f);
 bool filemap_dirty_folio(address_space *mapping, folio *f); /* the generic ->dirty_folio */
+bool block_dirty_folio(address_space *mapping, folio *f); /* that of filesystems with buffers */
+void mark_buffer_dirty(address_space *mapping, folio *f);
 bool folio_clear_dirty_for_io(folio *f); /* folio lock held */
 void folio_cancel_dirty(folio *f);
 void folio_account_cleaned(folio *f);
@@ -39,15 +41,23 @@ void folio_wait_stable(folio *f, std::source_location where = std::source_locati
 
 /* Loops over a mapping. `writepage` gets the locked folio and unlocks it. */
 void tag_pages_for_writeback(address_space *mapping, pgoff_t start, pgoff_t end);
+/* How the loops that filesystems have of their own differ from it. */
+struct writeback_loop {
+	bool own =
+		false; /* always calls folio_wait_writeback(); no lookup behind the range's end */
+	bool keeps_dirty = false; /* `writepage` gets the folio dirty and cleans it */
+};
 int write_cache_pages(address_space *mapping, writeback_control *wbc,
-		      int (*writepage)(folio *, writeback_control *, void *), void *data);
+		      int (*writepage)(folio *, writeback_control *, void *), void *data,
+		      writeback_loop loop = {});
 int do_writepages(address_space *mapping, writeback_control *wbc);
 int __filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end,
 			       writeback_sync_modes sync_mode);
 int filemap_fdatawrite_wbc(address_space *mapping, writeback_control *wbc);
 int filemap_fdatawrite_range(address_space *mapping, loff_t start, loff_t end);
 int filemap_flush(address_space *mapping); /* WB_SYNC_NONE, whole mapping */
-void filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end);
+void __filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end);
+int filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end);
 int filemap_write_and_wait_range(address_space *mapping, loff_t start, loff_t end);
 int filemap_write_and_wait(address_space *mapping);
 bool filemap_range_has_writeback(address_space *mapping, loff_t start, loff_t end);
@@ -61,6 +71,7 @@ int file_check_and_advance_wb_err(file *f);
 int file_write_and_wait_range(file *f, loff_t start, loff_t end);
 
 void balance_dirty_pages_ratelimited(address_space *mapping);
+void balance_dirty_pages_ratelimited_flags(address_space *mapping);
 
 /* Body of the flusher daemon: waits for dirty inodes, writes them back (WB_SYNC_NONE) at any
  * later time. Never returns. */

@@ -47,7 +47,7 @@ void zap_present_folio_pte(mmu_gather *tlb, TableEntry<pte_t> *entry, folio *f)
 	if (delay_rmap)
 		tlb->rmaps.push_back(f);
 	else
-		folio_remove_rmap(f, 1);
+		folio_remove_rmap_ptes(f, 1);
 	tlb->folios.push_back(f);
 }
 
@@ -66,7 +66,7 @@ std::uint64_t zap_pte_range(mmu_gather *tlb, vm_area_struct *vma, std::uint64_t 
 			zap_present_folio_pte(tlb, entry, pte.f);
 	}
 	for (folio *f : tlb->rmaps)
-		folio_remove_rmap(f, 1);
+		folio_remove_rmap_ptes(f, 1);
 	tlb->rmaps.clear();
 	pte_unmap_unlock(table);
 	return end;
@@ -85,7 +85,7 @@ bool zap_huge_pmd(mmu_gather *tlb, vm_area_struct *vma, TableEntry<pmd_t> *pmd)
 	const pmd_t old = pmd->xchg({});
 	if (patched(Patch::kZapKeepsPmdDirt) && (old.bits & PTE_DIRTY) != 0)
 		folio_mark_dirty(old.huge);
-	folio_remove_rmap(old.huge, 1);
+	folio_remove_rmap_pmd(old.huge);
 	if ((old.bits & PTE_YOUNG) != 0)
 		folio_mark_accessed(old.huge);
 	lock.unlock();
@@ -152,8 +152,8 @@ void tlb_finish_mmu(mmu_gather *tlb)
 {
 	if (!tlb->folios.empty())
 		lru_add_drain();
-	for (folio *f : tlb->folios)
-		folio_put(f);
+	if (!tlb->folios.empty())
+		folios_put_refs(tlb->folios.data(), static_cast<unsigned>(tlb->folios.size()));
 	tlb->folios.clear();
 	for (pte_table *table : tlb->tables)
 		pte_free_defer(table);
