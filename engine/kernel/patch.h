@@ -45,6 +45,7 @@ enum class Patch : std::uint8_t {
 	kFlushTrylock, /* khugepaged-flush-trylock: of invalidate_lock, or give up */
 	kPurgeCleanOnly, /* open-purge-clean-only: dirty folios stay */
 	kOpenRefuse, /* open-refuse-thp: -ETXTBSY instead of the purge */
+	kPutAfterSkip, /* find-lock-entries-uaf: what is skipped is put last */
 	kCount,
 };
 
@@ -68,7 +69,6 @@ struct patch_info {
 	patch_set needs_one = 0; /* and one of these, unless empty */
 	patch_set excludes = 0; /* none of these beside it; both rows say so */
 	patch_set removes = 0; /* none of these beside it: they change what it takes away */
-	bool ported = true; /* false: only one side is here, see patch_refusal() */
 };
 
 struct kernel_info {
