@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "engine/kernel/writeback.h"
 #include "tests/collapse_helpers.h"
 
 namespace kernel {

@@ -45,14 +45,16 @@ harness_options with(std::string_view version, std::initializer_list<Patch> patc
   return options;
 }
 
-void collapse_first_range() {
-  inode* node = find_inode("data");
-  unsigned char bytes[4 * kPage];
-  read_pages(node, 0, sizeof bytes, bytes);
+void read_all() {
+  unsigned char bytes[8 * kPage];
+  read_pages(find_inode("data"), 0, sizeof bytes, bytes);
   lru_add_drain_all();
-  file* f = do_open(node, O_RDONLY);
+}
+
+void collapse_at(pgoff_t start) {
+  file* f = do_open(find_inode("data"), O_RDONLY);
   collapse_control cc{.is_khugepaged = true};
-  collapse_file(nullptr, 0, f, 0, &cc);
+  collapse_file(nullptr, 0, f, start, &cc);
   filp_close(f);
 }
 
@@ -71,7 +73,8 @@ Found two_purges(const harness_options& options, bool under_lock, unsigned seeds
   interleaf::Atomic<int>* ready = nullptr;
   machine.setup([&] { ready = new interleaf::Atomic<int>(0); });
   machine.task("collapser", [&] {
-    collapse_first_range();
+    read_all();
+    collapse_at(0);
     ready->set(1);
   });
   for (const char* name : {"opener1", "opener2"}) {
@@ -85,15 +88,24 @@ Found two_purges(const harness_options& options, bool under_lock, unsigned seeds
   return found;
 }
 
-/* A purge by a writer whom the collapse meets at its end. */
+/* A writer, who purges because of a huge page in the second range, whom a collapse of the first one
+ * meets at its end. */
 Found purge_and_rollback(const harness_options& options, bool under_lock, unsigned seeds = 1500) {
   kernel_harness machine(options);
-  machine.file("data", pattern(4));
-  machine.task("collapser", collapse_first_range);
+  machine.file("data", pattern(8));
+  interleaf::Atomic<int>* ready = nullptr;
+  machine.setup([&] { ready = new interleaf::Atomic<int>(0); });
+  machine.task("collapser", [&] {
+    read_all();
+    collapse_at(4);
+    ready->set(1);
+    collapse_at(0);
+  });
   machine.task("opener", [&] {
+    while (ready->read() == 0) interleaf::Scheduler::current()->relax();
     inode* node = find_inode("data");
     if (get_write_access(node) != 0) return;
-    if (filemap_nr_thps(node->i_mapping) != 0) purge(under_lock);
+    purge(under_lock);
     put_write_access(node);
   });
   return findings(machine, seeds);
@@ -166,7 +178,8 @@ TEST(TruncatePages, TruncateByPathIntoAHugePageMeetsATail) {
     kernel_harness machine(with(name, {}));
     machine.file("data", pattern(4));
     machine.task("user", [] {
-      collapse_first_range();
+      read_all();
+      collapse_at(0);
       vfs_truncate(find_inode("data"), 2 * kPage);
     });
     const interleaf::RunResult& result = machine.run_in_order();
