@@ -216,7 +216,7 @@ const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t
     if (folio->flags.look(kernel::PG_uptodate)) return contents_of(*folio, page);
   }
   for (const Aside& aside : aside_) {
-    if (aside.node == &node && page - aside.folio->index.look() < aside.pages) {
+    if (aside.node == &node && page - aside.index < aside.pages) {
       return contents_of(*aside.folio, page);
     }
   }
@@ -401,10 +401,11 @@ void Oracle::folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio*
 }
 
 void Oracle::folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) {
-  const std::uint64_t pos = f.index.look() * kernel::page_size();
+  const std::uint64_t index = f.index.look();
+  const std::uint64_t pos = index * kernel::page_size();
   touch(Op::kWrite, &PageObjects::cache, file_of(node), pos, pos + kernel::folio_size(&f));
   std::erase_if(aside_, [&](const Aside& other) { return other.folio == &f; });
-  if (aside) aside_.push_back({&node, &f, kernel::folio_nr_pages(&f)});
+  if (aside) aside_.push_back({&node, &f, index, kernel::folio_nr_pages(&f)});
 }
 
 void Oracle::block_written(kernel::inode& node, loff_t pos, std::size_t len) {

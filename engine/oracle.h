@@ -102,6 +102,7 @@ class Oracle final : public kernel::powered_observer {
   struct Aside {
     const kernel::inode* node;
     const kernel::folio* folio;
+    std::uint64_t index;
     unsigned pages;
   };
   struct Range {
