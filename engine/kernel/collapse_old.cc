@@ -108,7 +108,7 @@ scan_result replace_while_walking(collapse &c, folio *new_folio, const collapse_
 
 	scan_result result = replace_slots(c, new_folio);
 	if (result == SCAN_SUCCEED) {
-		if (!count_thp_unless_written(c.mapping)) {
+		if (!patched(Patch::kNoPurge) && !count_thp_unless_written(c.mapping)) {
 			result = SCAN_FAIL;
 			filemap_nr_thps_dec(c.mapping);
 		} else {
