@@ -69,6 +69,7 @@ struct patch_info {
 	patch_set needs_one = 0; /* and one of these, unless empty */
 	patch_set excludes = 0; /* none of these beside it; both rows say so */
 	patch_set removes = 0; /* none of these beside it: they change what it takes away */
+	bool ported = true; /* false: only one side is here, see patch_refusal() */
 };
 
 struct kernel_info {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Which sets of patches make sense on which kernel, and in words why not. The rules are in the
-// table; here is only their order: what is gone, what is in the way, what is missing.
+// table; here is only their order: what the port lacks, what is gone, what is in the way, what is
+// missing.
 #include <bit>
 #include <string>
 
@@ -23,10 +24,37 @@ bool has(patch_set set, const patch_info &patch)
 	return (set & patch_bit(patch.patch)) != 0;
 }
 
+/* Some kernel of the table has it. */
+bool landed(const patch_info &patch)
+{
+	for (unsigned i = 0; i < kernel_count(); ++i) {
+		if (has(kernel_at(i).patches, patch))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The patches of which the port has one side only while this set wants the other: the code before a
+ * landed one, the code with a proposal.
+ */
+patch_set not_ported(patch_set set)
+{
+	patch_set wanted = 0;
+	for (unsigned i = 0; i < patch_count(); ++i) {
+		const patch_info &patch = patch_at(i);
+		if (!patch.ported && has(set, patch) != landed(patch))
+			wanted |= patch_bit(patch.patch);
+	}
+	return wanted;
+}
+
 /* What is wrong with a set: nothing, or `patch` and, where the rule is about two, `other`. */
 struct problem {
 	enum {
 		kNone,
+		kKernelNotPorted, /* the code before `patch` */
+		kNotPorted, /* `patch`: without it, or with it if it never landed */
 		kRemoved, /* `patch` changes what `other` took away */
 		kExcluded, /* `patch` and `other` */
 		kMissing, /* `patch` builds on `other` */
@@ -36,8 +64,24 @@ struct problem {
 	const patch_info *other = nullptr;
 };
 
-problem find_problem(patch_set set)
+problem find_unported(const kernel_info &base, patch_set set)
 {
+	const patch_set of_kernel = not_ported(base.patches);
+	if (of_kernel != 0) {
+		/* The newest of them tells most. */
+		const int newest = std::bit_width(of_kernel) - 1;
+		return { problem::kKernelNotPorted, &patch_at(static_cast<unsigned>(newest)) };
+	}
+	if (not_ported(set) != 0)
+		return { problem::kNotPorted, &first_of(not_ported(set)) };
+	return {};
+}
+
+problem find_problem(const kernel_info &base, patch_set set)
+{
+	const problem unported = find_unported(base, set);
+	if (unported.rule != problem::kNone)
+		return unported;
 	for (patch_set left = set; left != 0; left &= left - 1) {
 		const patch_info &patch = first_of(left);
 		if ((set & patch.removes) != 0)
@@ -75,7 +119,8 @@ std::string kernel_for(const patch_info &patch, const char *before)
 {
 	for (unsigned i = kernel_count(); i-- > 0;) {
 		const kernel_info &candidate = kernel_at(i);
-		if (find_problem(candidate.patches | patch_bit(patch.patch)).rule == problem::kNone)
+		if (find_problem(candidate, candidate.patches | patch_bit(patch.patch)).rule ==
+		    problem::kNone)
 			return before + std::string("take a kernel like ") +
 			       std::string(candidate.name);
 	}
@@ -125,14 +170,28 @@ std::string none_of_text(const kernel_info &base, const patch_info &patch)
 	return text + ", which it changes: apply one of them too" + kernel_for(patch, ", or ");
 }
 
+std::string not_ported_text(const kernel_info &base, const patch_info &patch)
+{
+	if (!landed(patch))
+		return slug(patch) + " is not ported yet: leave it away";
+	return slug(patch) + " cannot be taken out of " + std::string(base.name) +
+	       ", the code before it is not ported yet: leave it in";
+}
+
 } // namespace
 
 std::string patch_refusal(const kernel_info &base, patch_set set)
 {
-	const problem found = find_problem(set);
+	const problem found = find_problem(base, set);
 	switch (found.rule) {
 	case problem::kNone:
 		return "";
+	case problem::kKernelNotPorted:
+		return "the collapse and truncate of " + std::string(base.name) + ", before " +
+		       with_commit(*found.patch) +
+		       ", are not ported yet: take a newer kernel, see `interleaf list kernels`";
+	case problem::kNotPorted:
+		return not_ported_text(base, *found.patch);
 	case problem::kRemoved:
 		return removed_text(base, *found.patch, *found.other);
 	case problem::kExcluded:
@@ -148,7 +207,7 @@ std::string patch_refusal(const kernel_info &base, patch_set set)
 bool patch_fits(const kernel_info &base, const patch_info &patch)
 {
 	return !has(base.patches, patch) &&
-	       find_problem(base.patches | patch_bit(patch.patch)).rule == problem::kNone;
+	       find_problem(base, base.patches | patch_bit(patch.patch)).rule == problem::kNone;
 }
 
 } // namespace kernel
