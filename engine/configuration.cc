@@ -44,6 +44,28 @@ kernel::geometry to_kernel(const Geometry& geometry) {
   return result;
 }
 
+// Adds and takes out what the command line says.
+patch_set changed(const kernel::kernel_info& kernel, patch_set patches,
+                  const Overrides& overrides) {
+  for (const std::string& slug : overrides.with) {
+    const patch_set bit = patch_named(slug);
+    if (overrides.strict && (patches & bit) != 0) {
+      throw CannotJudge(((kernel.patches & bit) != 0 ? std::string(kernel.name) : "the scenario") +
+                        " has " + slug + " already: leave --with " + slug + " away");
+    }
+    patches |= bit;
+  }
+  for (const std::string& slug : overrides.without) {
+    const patch_set bit = patch_named(slug);
+    if (overrides.strict && (patches & bit) == 0) {
+      throw CannotJudge(std::string(kernel.name) + " does not have " + slug + ": leave --without " +
+                        slug + " away");
+    }
+    patches &= ~bit;
+  }
+  return patches;
+}
+
 }  // namespace
 
 std::vector<std::string> Configuration::patch_slugs() const {
@@ -127,8 +149,7 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   c.patches = c.kernel->patches;
   for (const std::string& slug : scenario.patches_with) c.patches |= patch_named(slug);
   for (const std::string& slug : scenario.patches_without) c.patches &= ~patch_named(slug);
-  for (const std::string& slug : overrides.with) c.patches |= patch_named(slug);
-  for (const std::string& slug : overrides.without) c.patches &= ~patch_named(slug);
+  c.patches = changed(*c.kernel, c.patches, overrides);
   const std::string refusal = kernel::patch_refusal(*c.kernel, c.patches);
   if (!refusal.empty()) throw CannotJudge(refusal);
 
@@ -137,7 +158,8 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   switch_detectors(c.detectors, overrides.no_detect, false);
   if (overrides.detectors) c.detectors = *overrides.detectors;
 
-  const Geometry& geometry = scenario.geometry;
+  Geometry& geometry = scenario.geometry;
+  if (geometry.folio_batch == 0) geometry.folio_batch = c.kernel->folio_batch;
   c.geometry = to_kernel(geometry);
   for (const DaemonSpec& daemon : scenario.daemons) {
     const auto scans = daemon.options.find("scans");

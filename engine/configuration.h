@@ -2,7 +2,8 @@
 // A scenario made concrete: which kernel with which patches, which persona, which sizes. The
 // command line's overrides go over what the scenario says.
 //
-// Errors: UserError for unknown or contradictory names. A Configuration does not change once made;
+// Errors: UserError for unknown names, CannotJudge for patches that do not fit the kernel or each
+// other and for kernels that are not ported. A Configuration does not change once made;
 // Worlds on several threads may share it.
 #pragma once
 
@@ -27,6 +28,8 @@ struct Overrides {
   std::string persona;
   std::vector<std::string> with;
   std::vector<std::string> without;
+  // Refuse a patch in `with` that is there anyway, and one in `without` that is not.
+  bool strict = false;
   std::vector<std::pair<std::string, std::string>> settings;  // --set key=value
   std::vector<std::string> detect;                            // also these detectors
   std::vector<std::string> no_detect;                         // not these

@@ -15,7 +15,7 @@ struct Geometry {
   std::uint64_t page_size = 4096;
   std::uint64_t block_size = 4096;
   std::uint64_t hpage_pages = 512;  // pages of a huge page
-  std::uint64_t folio_batch = 31;   // folios that truncate and friends handle at a time
+  std::uint64_t folio_batch = 0;    // folios truncate and friends handle at a time; 0: the kernel's
   std::uint64_t xa_slots = 64;      // slots of an xarray node
   std::uint64_t disk_blocks = 65536;
   std::uint64_t readahead_pages = 32;  // 0: no readahead

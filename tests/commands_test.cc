@@ -135,6 +135,31 @@ TEST_F(Commands, CannotJudgePatchesThatExcludeEachOther) {
   EXPECT_NE(output.err.find("change the same place in two ways"), std::string::npos) << output.err;
 }
 
+TEST_F(Commands, CannotJudgePatchesThatAreThereOrNotThere) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"run canary --kernel 6.12.96 --with khugepaged-write-all-dirty",
+       "6.12.96 has khugepaged-write-all-dirty already: leave --with khugepaged-write-all-dirty "
+       "away"},
+      {"run thp-write-open-flush-before-purge --with open-flush-before-purge",
+       "the scenario has open-flush-before-purge already: leave --with"},
+      {"run canary --without khugepaged-write-all-dirty",
+       "6.12.95 does not have khugepaged-write-all-dirty: leave --without"},
+      {"run thp-write-open --kernel 7.2 --with open-recheck-under-lock",
+       "open-recheck-under-lock does not fit 7.2, where no-write-open-purge"},
+      {"explore canary --kernel 5.14", "collapse and truncate of 5.14.0"},
+  };
+  for (const auto& [arguments, sentence] : cases) {
+    const Output output = interleaf(arguments);
+    EXPECT_EQ(output.status, 125) << arguments;
+    EXPECT_NE(output.err.find(sentence), std::string::npos) << output.err;
+  }
+  /* What the scenario says of patches may be changed by the command line. */
+  const Output output =
+      interleaf("run thp-write-open-flush-before-purge --without open-flush-before-purge");
+  EXPECT_NE(output.status, 129);
+  EXPECT_EQ(output.err.find("leave"), std::string::npos) << output.err;
+}
+
 TEST_F(Commands, CannotJudgeATableThatCanNotHappen) {
   write("table.yaml",
         "title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 4K}\ntasks:\n  a:\n"

@@ -35,7 +35,8 @@ struct harness_options {
   geometry geo = small_geometry();
   std::string_view persona_name = "ext4";
   std::string_view kernel_name = "6.12";
-  patch_set with = 0; /* added to the kernel's */
+  patch_set with = 0;    /* added to the kernel's */
+  patch_set without = 0; /* and taken out; nobody asks whether that makes sense */
   observer* watcher = nullptr;
   unsigned faults_max = 0;
   bool flusher = false;
@@ -87,7 +88,7 @@ class kernel_harness {
     CHECK(version != nullptr);
     boot_machine(scheduler, {.geo = options_.geo,
                              .fs = find_persona(options_.persona_name),
-                             .patches = version->patches | options_.with,
+                             .patches = (version->patches | options_.with) & ~options_.without,
                              .watcher = options_.watcher,
                              .faults_max = options_.faults_max});
     for (const auto& [name, bytes] : files_) write_to_disk(*create_inode(name), bytes);

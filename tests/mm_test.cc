@@ -559,6 +559,32 @@ TEST(HugeEntry, MapsAWholeFolioAndIsDroppedWhenHalfOfItGoes) {
   }
 }
 
+/* As after a store by a filesystem that is not told: only the entry knows. */
+bool dirt_survives_munmap(patch_set with) {
+  machine_of_test test(4, {.persona_name = "xfs", .with = with});
+  bool dirty = false;
+  run_alone(test, [&dirty](mm_struct* mm) {
+    folio* huge = add_huge_folio();
+    file* f = do_open(find_inode("f"), O_RDWR);
+    const std::uint64_t at = map(mm, f, 4, kRW, MAP_SHARED);
+    load(mm, at);
+    TableEntry<pmd_t>* entry = pmd_offset(mm, at);
+    pmd_t pmd = entry->peek();
+    BUG_ON(pmd.huge != huge);
+    pmd.bits |= PTE_DIRTY | PTE_WRITE;
+    entry->poke(pmd);
+    BUG_ON(do_munmap(mm, at, 4 * kPage) != 0);
+    dirty = is_dirty(0);
+    filp_close(f);
+  });
+  return dirty;
+}
+
+TEST(HugeEntry, GivesItsDirtToTheFolioSince6_12_114) {
+  EXPECT_FALSE(dirt_survives_munmap(0));
+  EXPECT_TRUE(dirt_survives_munmap(patch_bit(Patch::kZapKeepsPmdDirt)));
+}
+
 TEST(HugeEntry, GivesWayToAPrivateCopy) {
   machine_of_test test(4, {.persona_name = "xfs"});
   std::string seen;

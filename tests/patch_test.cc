@@ -64,5 +64,76 @@ TEST(Patches, OfPagesDoNotFitKernelsWithFolios) {
             "what it changes: take a kernel like 5.15.4");
 }
 
+/* With and without these, on this kernel. */
+std::string refusal(const char* version, std::initializer_list<Patch> with,
+                    std::initializer_list<Patch> without = {}) {
+  const kernel_info& kernel = *find_kernel(version);
+  return patch_refusal(kernel, (kernel.patches | bits_of(with)) & ~bits_of(without));
+}
+
+TEST(Patches, AreRefusedByNameAndWithARemedy) {
+  EXPECT_EQ(refusal("7.2", {Patch::kKhugepagedWriteAllDirty}),
+            "khugepaged-write-all-dirty does not fit 7.2, where no-write-open-purge (044925f9b565) "
+            "took away what it changes: take a kernel like 6.12.96");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kThpNeedsLargeFolios, Patch::kNoPurge}),
+            "no-write-open-purge takes away what khugepaged-write-all-dirty changes: add --without "
+            "khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck, Patch::kOpenCheckUnderLock}),
+            "open-recheck-under-lock and open-check-under-lock change the same place in two ways: "
+            "apply one of them");
+  EXPECT_EQ(refusal("6.12.96", {Patch::kKhugepagedWriteAllDirtyV1}),
+            "khugepaged-write-all-dirty and khugepaged-write-all-dirty-v1 change the same place in "
+            "two ways: apply one of them, 6.12.96 has khugepaged-write-all-dirty");
+  EXPECT_EQ(refusal("6.12", {Patch::kNoPurge}),
+            "no-write-open-purge does not fit 6.12.95, it builds on thp-needs-large-folios "
+            "(8a088263a097): apply that too, or take a kernel like 7.2");
+  EXPECT_EQ(refusal("6.12", {Patch::kOpenRecheck}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is open-recheck-under-lock, which "
+            "builds on it: leave open-recheck-under-lock away");
+  EXPECT_EQ(refusal("7.2", {}, {Patch::kPurgeUnderLock}),
+            "purge-under-lock cannot be taken out while there is no-write-open-purge, which builds "
+            "on it: add --without no-write-open-purge");
+  EXPECT_EQ(refusal("6.12", {Patch::kFlushTrylock}),
+            "khugepaged-flush-trylock does not fit 6.12.95 without khugepaged-write-all-dirty or "
+            "khugepaged-write-all-dirty-v1, which it changes: apply one of them too, or take a "
+            "kernel like 6.12.96");
+}
+
+/* What makes sense alone, and what comes out alone, on the kernels that run. */
+TEST(Patches, FitWhatTheyChange) {
+  std::string fits, comes_out;
+  for (const char* version : {"6.12.95", "6.12.96", "7.2"}) {
+    const kernel_info& kernel = *find_kernel(version);
+    for (unsigned i = 0; i < patch_count(); ++i) {
+      const patch_info& patch = patch_at(i);
+      const bool there = (kernel.patches & patch_bit(patch.patch)) != 0;
+      EXPECT_EQ(patch_fits(kernel, patch), !there && refusal(version, {patch.patch}).empty());
+      if (patch_fits(kernel, patch)) fits += std::string(patch.slug) + " ";
+      if (there && refusal(version, {}, {patch.patch}).empty())
+        comes_out += std::string(patch.slug) + " ";
+    }
+    fits += "| ";
+    comes_out += "| ";
+  }
+  const std::string opens =
+      "collapse-deny-write open-recheck-under-lock open-check-under-lock open-purge-clean-only "
+      "open-refuse-thp | ";
+  const std::string later = "collapse-dirty-eagain thp-needs-large-folios zap-keeps-pmd-dirty ";
+  EXPECT_EQ(fits,
+            "khugepaged-write-all-dirty khugepaged-write-all-dirty-v1 open-flush-before-purge "
+            "open-flush-under-lock " +
+                later + opens + "open-flush-before-purge open-flush-under-lock " + later +
+                "collapse-deny-write open-recheck-under-lock open-check-under-lock "
+                "khugepaged-flush-trylock open-purge-clean-only open-refuse-thp | "
+                "zap-keeps-pmd-dirty collapse-deny-write | ");
+  EXPECT_EQ(comes_out,
+            "skip-writeback purge-under-lock purge-keep-private madvise-collapse "
+            "collapse-keep-old-folios thp-without-vm-exec | "
+            "khugepaged-write-all-dirty skip-writeback purge-under-lock purge-keep-private "
+            "madvise-collapse thp-without-vm-exec | skip-writeback thp-without-vm-exec "
+            "madvise-collapse-writeback "
+            "collapse-recheck-dirty collapse-writable-files | ");
+}
+
 }  // namespace
 }  // namespace kernel

@@ -30,15 +30,41 @@ std::vector<Entry> scenarios() {
   return entries;
 }
 
+// The slugs of a set, separated by spaces.
+std::string slugs(kernel::patch_set set) {
+  std::string text;
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& info = kernel::patch_at(i);
+    if ((set & kernel::patch_bit(info.patch)) == 0) continue;
+    text += (text.empty() ? "" : " ") + std::string(info.slug);
+  }
+  return text;
+}
+
 std::vector<Entry> kernels() {
   std::vector<Entry> entries;
   for (unsigned i = 0; i < kernel::kernel_count(); ++i) {
     const kernel::kernel_info& info = kernel::kernel_at(i);
     entries.push_back({{"name", std::string(info.name)},
                        {"alias", std::string(info.alias)},
-                       {"summary", std::string(info.summary)}});
+                       {"ported", patch_refusal(info, info.patches).empty() ? "yes" : "no"},
+                       {"summary", std::string(info.summary)},
+                       {"patches", slugs(info.patches)}});
   }
   return entries;
+}
+
+// The names, separated by spaces, of the kernels that have a patch or that can take it as it is.
+std::string kernels_with(const kernel::patch_info& patch, bool has) {
+  std::string text;
+  for (unsigned i = 0; i < kernel::kernel_count(); ++i) {
+    const kernel::kernel_info& info = kernel::kernel_at(i);
+    if (has ? (info.patches & kernel::patch_bit(patch.patch)) == 0 : !patch_fits(info, patch)) {
+      continue;
+    }
+    text += (text.empty() ? "" : " ") + std::string(info.name);
+  }
+  return text;
 }
 
 std::vector<Entry> patches() {
@@ -48,7 +74,14 @@ std::vector<Entry> patches() {
     entries.push_back({{"slug", std::string(info.slug)},
                        {"commit", info.commit.empty() ? "-" : std::string(info.commit)},
                        {"title", std::string(info.title)},
-                       {"source", std::string(info.source)}});
+                       {"source", std::string(info.source)},
+                       {"in", kernels_with(info, true)},
+                       {"fits", kernels_with(info, false)},
+                       {"needs", slugs(info.needs)},
+                       {"needs_one", slugs(info.needs_one)},
+                       {"excludes", slugs(info.excludes)},
+                       {"removes", slugs(info.removes)},
+                       {"ported", info.ported ? "yes" : "no"}});
   }
   return entries;
 }
@@ -101,6 +134,57 @@ void print_strategies() {
   }
 }
 
+// "  label     words", in lines of at most 100 columns; nothing if there are no words.
+void print_words(std::string_view label, const std::string& words) {
+  std::string line = fmt::format("  {:<9}", label);
+  const std::size_t indent = line.size();
+  for (std::size_t at = 0; at < words.size();) {
+    const std::size_t end = std::min(words.find(' ', at), words.size());
+    if (line.size() > indent && line.size() + 1 + end - at > 100) {
+      fmt::print("{}\n", line);
+      line.assign(indent, ' ');
+    }
+    line += " " + words.substr(at, end - at);
+    at = end + 1;
+  }
+  if (line.size() > indent) fmt::print("{}\n", line);
+}
+
+// With what each has on top of the one before.
+void print_kernels() {
+  kernel::patch_set before = 0;
+  for (unsigned i = 0; i < kernel::kernel_count(); ++i) {
+    const kernel::kernel_info& info = kernel::kernel_at(i);
+    const bool ported = patch_refusal(info, info.patches).empty();
+    fmt::print("{:<9}{:<6}{}{}\n", info.name, info.alias, info.summary,
+               ported ? "" : " (not ported yet)");
+    print_words("adds", slugs(info.patches & ~before));
+    print_words("lacks", slugs(before & ~info.patches));
+    before = info.patches;
+  }
+}
+
+// A paragraph each, too.
+void print_patches() {
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& info = kernel::patch_at(i);
+    const bool landed = !kernels_with(info, true).empty();
+    fmt::print("{}{}\n  {}\n", info.slug,
+               info.ported ? ""
+               : landed    ? " (the code before it is not ported yet)"
+                           : " (not ported yet)",
+               info.title);
+    print_words("commit", std::string(info.commit));
+    print_words("source", std::string(info.source));
+    print_words("in", kernels_with(info, true));
+    print_words("fits", kernels_with(info, false));
+    print_words("needs", slugs(info.needs));
+    print_words("one of", slugs(info.needs_one));
+    print_words("not with", slugs(info.excludes));
+    print_words("removes", slugs(info.removes));
+  }
+}
+
 void print_entries(const std::vector<Entry>& entries) {
   if (entries.empty()) return;
   std::vector<std::size_t> widths(entries.front().size());
@@ -136,6 +220,10 @@ int list(const Flags& flags) {
     if (!flags.json) {
       if (name == "strategies") {
         print_strategies();
+      } else if (name == "kernels") {
+        print_kernels();
+      } else if (name == "patches") {
+        print_patches();
       } else {
         print_entries(entries);
       }

@@ -55,6 +55,11 @@ scan_result create_range(collapse &c)
 	}
 }
 
+scan_result scan_dirty_or_writeback()
+{
+	return patched(Patch::kDirtyIsTransient) ? SCAN_PAGE_DIRTY_OR_WRITEBACK : SCAN_FAIL;
+}
+
 } // namespace
 
 scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
@@ -75,14 +80,16 @@ scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 	auto *f = static_cast<folio *>(entry);
 	if (folio_test_dirty(f)) {
 		/* The writer has closed the file, but nobody has written it back: ask for it, so
-		 * that a later attempt may succeed. */
+		 * that a later attempt may succeed. Where writers may be there, they would soon
+		 * make it dirty again. */
 		xa_lock.unlock();
-		filemap_flush(c.mapping);
-		return SCAN_FAIL;
+		if (!patched(Patch::kCollapseWritable) || !inode_is_open_for_write(c.mapping->host))
+			filemap_flush(c.mapping);
+		return scan_dirty_or_writeback();
 	}
 	if (patched(Patch::kSkipWriteback) && folio_test_writeback(f)) {
 		xa_lock.unlock();
-		return SCAN_FAIL;
+		return scan_dirty_or_writeback();
 	}
 	if (!folio_trylock(f)) {
 		xa_lock.unlock();
@@ -135,7 +142,7 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 		return SCAN_TRUNCATED;
 	/* Looked at without the lock before, or read in just now. */
 	if (folio_test_dirty(f) || (patched(Patch::kSkipWriteback) && folio_test_writeback(f)))
-		return SCAN_FAIL;
+		return scan_dirty_or_writeback();
 	if (!folio_isolate_lru(f))
 		return SCAN_DEL_PAGE_LRU;
 	if (!filemap_release_folio(f, 0)) {
@@ -156,6 +163,13 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 		c.mapping->i_pages.xa_lock.unlock();
 		folio_putback_lru(f);
 		return SCAN_PAGE_COUNT;
+	}
+	/* Unmapping it has moved the dirty bits of page tables here. From now on nobody can make
+	 * it dirty without its lock. */
+	if (patched(Patch::kDirtyRecheck) && folio_test_dirty(f)) {
+		c.mapping->i_pages.xa_lock.unlock();
+		folio_putback_lru(f);
+		return scan_dirty_or_writeback();
 	}
 	return SCAN_SUCCEED;
 }
@@ -205,7 +219,7 @@ bool flushes_mapping(const address_space *mapping)
 
 bool checks_writers_under_xa_lock()
 {
-	return !patched(Patch::kKhugepagedWriteAllDirtyV1) &&
+	return !patched(Patch::kNoPurge) && !patched(Patch::kKhugepagedWriteAllDirtyV1) &&
 	       !patched(Patch::kKhugepagedWriteAllDirty);
 }
 
@@ -213,12 +227,20 @@ bool checks_writers_under_xa_lock()
  * The next write-open purges the file, so nothing in it may be dirty: not in the range, whose
  * folios are locked and clean, and not beside it. invalidate_lock keeps that purge out until the
  * writeback is complete. May sleep.
+ *
+ * It is above folio locks, and the caller has some: who waits for it here may wait for somebody
+ * who waits for them.
  */
 scan_result flush_mapping(address_space *mapping)
 {
 	scan_result result = SCAN_SUCCEED;
 
-	filemap_invalidate_lock_shared(mapping);
+	if (patched(Patch::kFlushTrylock)) {
+		if (!filemap_invalidate_trylock_shared(mapping))
+			return SCAN_PAGE_LOCK;
+	} else {
+		filemap_invalidate_lock_shared(mapping);
+	}
 	if (!count_thp_unless_written(mapping) || filemap_write_and_wait(mapping) != 0) {
 		filemap_nr_thps_dec(mapping);
 		result = SCAN_FAIL;
@@ -280,7 +302,7 @@ void roll_back(const collapse &c, folio *new_folio, scan_result result)
 		folio_put(f);
 	}
 	/* All other failures come before the count was raised, or lowered it again themselves. */
-	if (result == SCAN_COPY_MC) {
+	if (result == SCAN_COPY_MC && !patched(Patch::kNoPurge)) {
 		filemap_nr_thps_dec(c.mapping);
 		/* Pairs with the atomic in get_write_access(). */
 		interleaf::smp_mb();

@@ -15,7 +15,7 @@
 // where Linux took i_mmap_rwsem for write and tried mmap_lock), and a huge page that was not used is
 // freed instead of being kept for the next range.
 //
-// Locks: as in collapse.cc. xa_lock is held over all slots of one folio's turn, and dropped between.
+// Locks: as in collapse.cc. xa_lock is dropped between one folio and the next, both ways.
 #include "engine/kernel/collapse.h"
 
 #include "engine/kernel/bug.h"
@@ -50,7 +50,10 @@ scan_result replace_slots(collapse &c, folio *new_folio)
 	return SCAN_SUCCEED;
 }
 
-/* xa_lock held. The slots have nodes, and those above them too: this needs no memory. */
+/*
+ * xa_lock held. The slots have nodes, and those above them too: in Linux this needs no memory. Here
+ * one leaf may be the whole tree; then it takes a node, and fails only if the run injects that.
+ */
 void join_slots(collapse &c, folio *new_folio)
 {
 	xas_set_order(&c.xas, c.start, hpage_order());

@@ -115,6 +115,12 @@ void filemap_invalidate_lock_shared(address_space *mapping, std::source_location
 	mapping->invalidate_lock.down_read(where);
 }
 
+bool filemap_invalidate_trylock_shared(address_space *mapping, std::source_location where)
+{
+	FRAME(filemap_invalidate_trylock_shared);
+	return mapping->invalidate_lock.down_read_trylock(where);
+}
+
 void filemap_invalidate_unlock_shared(address_space *mapping, std::source_location where)
 {
 	mapping->invalidate_lock.up_read(where);

@@ -198,6 +198,8 @@ void filemap_invalidate_unlock(address_space *mapping,
 			       std::source_location where = std::source_location::current());
 void filemap_invalidate_lock_shared(address_space *mapping,
 				    std::source_location where = std::source_location::current());
+bool filemap_invalidate_trylock_shared(
+	address_space *mapping, std::source_location where = std::source_location::current());
 void filemap_invalidate_unlock_shared(address_space *mapping,
 				      std::source_location where = std::source_location::current());
 /* What brings folios into the cache holds invalidate_lock shared, against those who truncate:

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Which VMAs may get huge pages of files (mm/huge_memory.c, 6.12, CONFIG_READ_ONLY_THP_FOR_FS=y).
+// Which VMAs may get huge pages of files (mm/huge_memory.c, 6.12, CONFIG_READ_ONLY_THP_FOR_FS=y;
+// 7.2 has no such option and asks the filesystem).
 //
 // Left out: sysfs (transparent_hugepage/enabled is "madvise"), DAX, shmem, anonymous memory, orders
 // other than the PMD's.
 #include "engine/kernel/khugepaged.h"
+#include "engine/kernel/machine.h"
 #include "engine/kernel/page_table.h"
 
 namespace kernel
@@ -18,7 +20,14 @@ bool file_thp_enabled(vm_area_struct *vma)
 	if (vma->vm_file == nullptr)
 		return false;
 	const inode *node = vma->vm_file->f_inode;
-	return !inode_is_open_for_write(node) && node->regular;
+	if (!patched(Patch::kNoVmExec) && (vma->vm_flags & VM_EXEC) == 0)
+		return false;
+	/* Whoever has large folios here has them of PMD order. */
+	if (patched(Patch::kThpNeedsLargeFolios) && !mapping_large_folio_support(node->i_mapping))
+		return false;
+	if (!patched(Patch::kCollapseWritable) && inode_is_open_for_write(node))
+		return false;
+	return node->regular;
 }
 
 /*

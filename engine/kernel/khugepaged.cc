@@ -46,6 +46,7 @@ const char *scan_result_name(scan_result result)
 		"exceed_swap_pte",
 		"page_null",
 		"pte_non_present",
+		"page_dirty_or_writeback",
 	};
 	return kNames[result];
 }

@@ -35,6 +35,7 @@ enum scan_result : unsigned {
 	SCAN_EXCEED_SWAP_PTE, /* too many shadow entries */
 	SCAN_PAGE_NULL,
 	SCAN_PTE_NON_PRESENT,
+	SCAN_PAGE_DIRTY_OR_WRITEBACK,
 	SCAN_RESULTS,
 };
 const char *scan_result_name(scan_result result);

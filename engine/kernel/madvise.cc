@@ -84,8 +84,9 @@ bool madvise_behavior_valid(int advice)
 	case MADV_WILLNEED:
 	case MADV_HUGEPAGE:
 	case MADV_NOHUGEPAGE:
-	case MADV_COLLAPSE:
 		return true;
+	case MADV_COLLAPSE:
+		return patched(Patch::kMadviseCollapse);
 	default:
 		return false;
 	}

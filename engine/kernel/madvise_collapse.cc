@@ -8,8 +8,10 @@
 
 #include "engine/kernel/bug.h"
 #include "engine/kernel/khugepaged.h"
+#include "engine/kernel/machine.h"
 #include "engine/kernel/page_table.h"
 #include "engine/kernel/pagemap.h"
+#include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
 namespace kernel
@@ -48,6 +50,7 @@ int madvise_collapse_errno(scan_result result)
 	case SCAN_PAGE_LRU:
 	case SCAN_DEL_PAGE_LRU:
 	case SCAN_PAGE_FILLED:
+	case SCAN_PAGE_DIRTY_OR_WRITEBACK:
 		return -EAGAIN;
 	default:
 		return -EINVAL;
@@ -82,6 +85,13 @@ scan_result madvise_collapse_one(vm_area_struct *vma, std::uint64_t address, col
 
 	mm->mmap_lock.up_read();
 	scan_result result = hpage_collapse_scan_file(mm, address, f, pgoff, cc);
+	if (result == SCAN_PAGE_DIRTY_OR_WRITEBACK && patched(Patch::kMadviseWritesBack)) {
+		/* Errors are for fsync(2). Who writes all the time gets one more try only. */
+		const auto start = static_cast<loff_t>(pgoff * page_size());
+		filemap_write_and_wait_range(f->f_mapping, start,
+					     start + static_cast<loff_t>(pmd_size()) - 1);
+		result = hpage_collapse_scan_file(mm, address, f, pgoff, cc);
+	}
 	fput(f);
 	if (result == SCAN_PTE_MAPPED_HUGEPAGE) {
 		mm->mmap_lock.down_read();

@@ -14,6 +14,7 @@
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
+#include "scheduler/scheduler.h"
 
 namespace kernel
 {
@@ -86,15 +87,62 @@ static int handle_truncate(inode *node)
 }
 
 /*
+ * Drops clean folios until no huge page is left; dirty ones beside them stay. Requires:
+ * invalidate_lock. May sleep. 0 or an error of writeback.
+ *
+ * No huge page should be dirty; one that is all the same must be written, or there would be no end.
+ * The count can also be ahead of the cache, when a collapse has given up and not yet lowered it:
+ * then the loop waits for that.
+ */
+static int drop_clean_folios(address_space *mapping)
+{
+	for (;;) {
+		invalidate_inode_pages2(mapping);
+		if (filemap_nr_thps(mapping) == 0)
+			return 0;
+		const int error = filemap_write_and_wait(mapping);
+		if (error != 0)
+			return error;
+		interleaf::Scheduler::current()->relax();
+	}
+}
+
+/* Takes the page cache of the file away, dirty folios too. May sleep. */
+static int drop_page_cache(inode *node)
+{
+	address_space *mapping = node->i_mapping;
+
+	if (patched(Patch::kPurgeCleanOnly))
+		return drop_clean_folios(mapping);
+	if (!patched(Patch::kPurgeKeepsPrivate)) {
+		truncate_pagecache(node, 0);
+		return 0;
+	}
+	/* Private copies stay: they are not the file's. */
+	unmap_mapping_range(mapping, 0, 0, false);
+	truncate_inode_pages(mapping, 0);
+	return 0;
+}
+
+/* The caller has seen a huge page, or left it to this function to look; some patches look again. */
+static bool purge_is_due(address_space *mapping)
+{
+	if (!patched(Patch::kOpenRecheck) && !patched(Patch::kOpenCheckUnderLock))
+		return true;
+	return filemap_nr_thps(mapping) != 0;
+}
+
+/*
  * The page cache cannot write to huge pages of a filesystem without large folios, so the first
- * writer throws the whole cache of the file away. May sleep. 0 or an error of the flush, if a
+ * writer throws the whole cache of the file away. May sleep. 0 or an error of writeback, if a
  * patch put one here.
  *
  * invalidate_lock keeps out other purges and whoever fills the cache, not write(2). The caller's
- * reading of nr_thps may be old by now, and nobody looks again.
+ * reading of nr_thps may be old by now.
  */
-static int purge_huge_pages(address_space *mapping)
+static int purge_huge_pages(inode *node)
 {
+	address_space *mapping = node->i_mapping;
 	int error = 0;
 
 	if (patched(Patch::kOpenFlushBeforePurge)) {
@@ -102,16 +150,29 @@ static int purge_huge_pages(address_space *mapping)
 		if (error != 0)
 			return error;
 	}
-	filemap_invalidate_lock(mapping);
-	if (patched(Patch::kOpenFlushUnderLock))
-		error = filemap_write_and_wait(mapping);
-	if (error == 0) {
-		/* Private copies stay: they are not the file's. */
-		unmap_mapping_range(mapping, 0, 0, false);
-		truncate_inode_pages(mapping, 0);
+	if (patched(Patch::kPurgeUnderLock))
+		filemap_invalidate_lock(mapping);
+	if (purge_is_due(mapping)) {
+		if (patched(Patch::kOpenFlushUnderLock))
+			error = filemap_write_and_wait(mapping);
+		if (error == 0)
+			error = drop_page_cache(node);
 	}
-	filemap_invalidate_unlock(mapping);
+	if (patched(Patch::kPurgeUnderLock))
+		filemap_invalidate_unlock(mapping);
 	return error;
+}
+
+/* A write-open is complete but for huge pages in the cache. May sleep. 0 or why it fails. */
+static int admit_writer(inode *node)
+{
+	if (patched(Patch::kNoPurge))
+		return 0;
+	if (patched(Patch::kOpenCheckUnderLock))
+		return purge_huge_pages(node);
+	if (filemap_nr_thps(node->i_mapping) == 0)
+		return 0;
+	return patched(Patch::kOpenRefuse) ? -ETXTBSY : purge_huge_pages(node);
 }
 
 /*
@@ -158,9 +219,7 @@ int do_dentry_open(file *f, inode *node)
 	if ((f->f_flags & (O_DIRECT | O_APPEND)) != 0)
 		return -EINVAL;
 
-	if ((f->f_mode & FMODE_WRITE) != 0 && filemap_nr_thps(node->i_mapping) != 0)
-		return purge_huge_pages(node->i_mapping);
-	return 0;
+	return (f->f_mode & FMODE_WRITE) != 0 ? admit_writer(node) : 0;
 }
 
 /* open(2) from where the inode is known. May sleep. A file with one reference, or ERR_PTR. */

@@ -83,7 +83,7 @@ bool zap_huge_pmd(mmu_gather *tlb, vm_area_struct *vma, TableEntry<pmd_t> *pmd)
 		return false;
 	}
 	const pmd_t old = pmd->xchg({});
-	if ((old.bits & PTE_DIRTY) != 0)
+	if (patched(Patch::kZapKeepsPmdDirt) && (old.bits & PTE_DIRTY) != 0)
 		folio_mark_dirty(old.huge);
 	folio_remove_rmap(old.huge, 1);
 	if ((old.bits & PTE_YOUNG) != 0)
