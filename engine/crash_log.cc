@@ -192,6 +192,10 @@ void CrashLog::folio_removed(kernel::inode& node, kernel::folio& f, kernel::foli
   inner_->folio_removed(node, f, replacement);
 }
 
+void CrashLog::folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) {
+  inner_->folio_set_aside(node, f, aside);
+}
+
 void CrashLog::block_written(kernel::inode& node, loff_t pos, std::size_t len) {
   inner_->block_written(node, pos, len);
 }

@@ -125,6 +125,7 @@ class CrashLog : public kernel::observer, public Observer {
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
+  void folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) override;
   void block_written(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void write_error(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void sync_promised(kernel::inode& node) override;

@@ -23,17 +23,13 @@ const std::uint8_t* zero_page() {
   return zeros;
 }
 
-// What the page cache shows for a page, or null if there is no uptodate folio.
-const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t page) {
-  void* entry = kernel::xa_peek(&node.i_mapping->i_pages, page).entry;
-  if (entry == nullptr || kernel::xa_is_value(entry)) return nullptr;
-  const auto* folio = static_cast<const kernel::folio*>(entry);
-  if (!folio->flags.look(kernel::PG_uptodate)) return nullptr;
-  const std::uint64_t within = page - folio->index.look();
+// What a folio has for a page of its file.
+const std::uint8_t* contents_of(const kernel::folio& folio, std::uint64_t page) {
+  const std::uint64_t within = page - folio.index.look();
   if (Scheduler* s = Scheduler::current()) {
-    s->also(Op::kRead, folio->content_numbers[within], &folio->content_numbers[within]);
+    s->also(Op::kRead, folio.content_numbers[within], &folio.content_numbers[within]);
   }
-  return folio->contents + within * kernel::page_size();
+  return folio.contents + within * kernel::page_size();
 }
 
 // The bytes of a disk block, or of a hole.
@@ -213,6 +209,20 @@ bool Oracle::allowed(const File& file, std::uint64_t pos, std::uint8_t byte) con
   });
 }
 
+const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t page) const {
+  void* entry = kernel::xa_peek(&node.i_mapping->i_pages, page).entry;
+  if (entry != nullptr && !kernel::xa_is_value(entry)) {
+    const auto* folio = static_cast<const kernel::folio*>(entry);
+    if (folio->flags.look(kernel::PG_uptodate)) return contents_of(*folio, page);
+  }
+  for (const Aside& aside : aside_) {
+    if (aside.node == &node && page - aside.index < aside.pages) {
+      return contents_of(*aside.folio, page);
+    }
+  }
+  return nullptr;
+}
+
 bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std::uint64_t end,
                         bool look_in_cache, Range& lost) {
   const std::uint64_t page_size = kernel::page_size();
@@ -388,6 +398,14 @@ void Oracle::folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio*
   touch(Op::kWrite, &PageObjects::cache, file_of(node), pos, pos + kernel::folio_size(&f));
   check(file_of(node), pos, pos + kernel::folio_size(&f), true, "the last copy left the page cache",
         &f);
+}
+
+void Oracle::folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) {
+  const std::uint64_t index = f.index.look();
+  const std::uint64_t pos = index * kernel::page_size();
+  touch(Op::kWrite, &PageObjects::cache, file_of(node), pos, pos + kernel::folio_size(&f));
+  std::erase_if(aside_, [&](const Aside& other) { return other.folio == &f; });
+  if (aside) aside_.push_back({&node, &f, index, kernel::folio_nr_pages(&f)});
 }
 
 void Oracle::block_written(kernel::inode& node, loff_t pos, std::size_t len) {

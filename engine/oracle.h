@@ -2,10 +2,10 @@
 // The judge: a model of the data that users were told is safe in the file. For every byte it knows
 // which write was last acknowledged, and it reports a loss at the step that destroys the last copy.
 //
-// What counts as a copy: an uptodate folio in the page cache, or the disk through the file's block
-// map. Checked when a folio leaves the cache, when a disk block changes, when a write is
-// acknowledged, and at the end of the run (cache first, then the disk after a clean unmount).
-// Reads are compared with what they may return.
+// What counts as a copy: an uptodate folio in the page cache, one that a collapse has set aside to
+// put back or to copy, or the disk through the file's block map. Checked when a folio leaves the
+// cache, when a disk block changes, when a write is acknowledged, and at the end of the run (cache
+// first, then the disk after a clean unmount). Reads are compared with what they may return.
 //
 // Allowed to go: bytes the user discarded (truncate), bytes of a write that failed or was short,
 // bytes whose writeback error was recorded, bytes already reported. Of writes that overlap in time
@@ -40,6 +40,7 @@ class Oracle final : public kernel::powered_observer {
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
+  void folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) override;
   void block_written(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void write_error(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void sync_promised(kernel::inode& node) override;
@@ -97,6 +98,13 @@ class Oracle final : public kernel::powered_observer {
     unsigned folio;
     std::uint64_t step;
   };
+  // A folio that a collapse has replaced for now, or whose slots are about to go.
+  struct Aside {
+    const kernel::inode* node;
+    const kernel::folio* folio;
+    std::uint64_t index;
+    unsigned pages;
+  };
   struct Range {
     std::uint64_t begin = 0;
     std::uint64_t end = 0;
@@ -115,6 +123,8 @@ class Oracle final : public kernel::powered_observer {
   void forget_alternatives(File& file, std::uint64_t pos, std::uint64_t len);
   bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
   std::uint8_t expected(const File& file, std::uint64_t pos) const;
+  // What the page cache shows for a page or keeps for it, or null.
+  const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t page) const;
   // Whether acknowledged bytes of [pos, end) have a copy left; reports those that have none.
   void check(File& file, std::uint64_t pos, std::uint64_t end, bool look_in_cache,
              const char* event, const kernel::folio* gone);
@@ -126,6 +136,7 @@ class Oracle final : public kernel::powered_observer {
   std::vector<Write> writes_;
   std::vector<Read> reads_;
   std::vector<Cancelled> cancelled_;
+  std::vector<Aside> aside_;
   std::uint64_t write_count_ = 0;
 };
 

@@ -77,6 +77,7 @@ class discards final : public powered_observer {
   }
   void size_changed(inode&, loff_t size) override { tell("size " + std::to_string(size)); }
   void dirty_cancelled(folio&) override { tell("cancel"); }
+  void folio_set_aside(inode&, folio&, bool) override {}
   void folio_removed(inode&, folio& f, folio* replacement) override {
     tell("remove " + std::to_string(f.index.peek()) + (replacement != nullptr ? "r" : ""));
   }

@@ -52,16 +52,16 @@ TEST(Patches, KernelsComeByAgeAndKeepWhatLanded) {
   }
 }
 
-TEST(Patches, KernelsWhoseCodeIsNotPortedAreRefused) {
-  for (const char* name : {"5.14.0", "5.15.4", "6.1"}) {
-    const kernel_info& old = *find_kernel(name);
-    EXPECT_EQ(patch_refusal(old, old.patches),
-              "the collapse and truncate of " + std::string(old.name) +
-                  ", before collapse-keep-old-folios (a2e17cc2efc7), are not ported yet: take a "
-                  "newer kernel, see `interleaf list kernels`");
-  }
-  for (const char* name : {"6.12.95", "6.12.96", "7.2"})
-    EXPECT_EQ(patch_refusal(*find_kernel(name), find_kernel(name)->patches), "");
+TEST(Patches, KernelsAreMadeOfPatchesThatGoTogether) {
+  for (unsigned i = 0; i < kernel_count(); ++i)
+    EXPECT_EQ(patch_refusal(kernel_at(i), kernel_at(i).patches), "") << kernel_at(i).name;
+}
+
+TEST(Patches, OfPagesDoNotFitKernelsWithFolios) {
+  const kernel_info& base = *find_kernel("6.1");
+  EXPECT_EQ(patch_refusal(base, base.patches | patch_bit(Patch::kNoTailAssert)),
+            "no-tail-assert does not fit 6.1.192, where truncate-by-folio (6b24ca4a1a8d) took away "
+            "what it changes: take a kernel like 5.15.4");
 }
 
 /* With and without these, on this kernel. */
@@ -99,20 +99,6 @@ TEST(Patches, AreRefusedByNameAndWithARemedy) {
             "kernel like 6.12.96");
 }
 
-TEST(Patches, OfWhichThePortHasOneSideOnlyStayAsTheyAre) {
-  for (unsigned i = 0; i < patch_count(); ++i) {
-    const patch_info& patch = patch_at(i);
-    if (patch.ported) continue;
-    const bool there = (find_kernel("6.12")->patches & patch_bit(patch.patch)) != 0;
-    const std::string text =
-        there ? refusal("6.12", {}, {patch.patch}) : refusal("6.12", {patch.patch});
-    EXPECT_EQ(text, std::string(patch.slug) +
-                        (there ? " cannot be taken out of 6.12.95, the code before it is not "
-                                 "ported yet: leave it in"
-                               : " is not ported yet: leave it away"));
-  }
-}
-
 /* What makes sense alone, and what comes out alone, on the kernels that run. */
 TEST(Patches, FitWhatTheyChange) {
   std::string fits, comes_out;
@@ -130,18 +116,22 @@ TEST(Patches, FitWhatTheyChange) {
     comes_out += "| ";
   }
   const std::string opens =
-      "open-recheck-under-lock open-check-under-lock open-purge-clean-only open-refuse-thp | ";
+      "collapse-deny-write open-recheck-under-lock open-check-under-lock open-purge-clean-only "
+      "open-refuse-thp | ";
   const std::string later = "collapse-dirty-eagain thp-needs-large-folios zap-keeps-pmd-dirty ";
   EXPECT_EQ(fits,
             "khugepaged-write-all-dirty khugepaged-write-all-dirty-v1 open-flush-before-purge "
             "open-flush-under-lock " +
                 later + opens + "open-flush-before-purge open-flush-under-lock " + later +
-                "open-recheck-under-lock open-check-under-lock khugepaged-flush-trylock "
-                "open-purge-clean-only open-refuse-thp | zap-keeps-pmd-dirty | ");
+                "collapse-deny-write open-recheck-under-lock open-check-under-lock "
+                "khugepaged-flush-trylock open-purge-clean-only open-refuse-thp | "
+                "zap-keeps-pmd-dirty collapse-deny-write | ");
   EXPECT_EQ(comes_out,
-            "purge-under-lock purge-keep-private madvise-collapse thp-without-vm-exec | "
-            "khugepaged-write-all-dirty purge-under-lock purge-keep-private madvise-collapse "
-            "thp-without-vm-exec | thp-without-vm-exec madvise-collapse-writeback "
+            "skip-writeback purge-under-lock purge-keep-private madvise-collapse "
+            "collapse-keep-old-folios thp-without-vm-exec | "
+            "khugepaged-write-all-dirty skip-writeback purge-under-lock purge-keep-private "
+            "madvise-collapse thp-without-vm-exec | skip-writeback thp-without-vm-exec "
+            "madvise-collapse-writeback "
             "collapse-recheck-dirty collapse-writable-files | ");
 }
 

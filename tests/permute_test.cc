@@ -391,18 +391,17 @@ tasks:
   EXPECT_EQ(permute(kHead + body), "");
 }
 
-TEST(Permuted, CollapsesAgainstEverything) {
-  const std::string body = R"(
+constexpr const char* kCollapses = R"(
 tasks:
   a:
     - fd = open("f", O_RDONLY)
-    - p = mmap(fd, 0, 2H, PROT_READ, MAP_PRIVATE)
+    - p = mmap(fd, 0, 2H, PROT_READ|PROT_EXEC, MAP_PRIVATE)
     - touch(p, 2H)
     - madvise(p, 2H, MADV_COLLAPSE)
     - load(p, 4K)
   b:
     - fd = open("f", O_RDONLY)
-    - p = mmap(fd, 0, 2H, PROT_READ, MAP_PRIVATE)
+    - p = mmap(fd, 0, 2H, PROT_READ|PROT_EXEC, MAP_PRIVATE)
     - touch(p, 1H)
     - madvise(p, 1H, MADV_DONTNEED)
     - fadvise(fd, 0, 0, POSIX_FADV_DONTNEED)
@@ -412,8 +411,21 @@ tasks:
     - close(fd)
 daemons: [flusher, khugepaged]
 )";
+
+TEST(Permuted, CollapsesAgainstEverything) {
   for (const char* persona : {"ext4", "xfs"}) {
-    EXPECT_EQ(permute(kHead + body, persona), "") << persona;
+    EXPECT_EQ(permute(std::string(kHead) + kCollapses, persona), "") << persona;
+  }
+}
+
+TEST(Permuted, CollapsesOfOldKernelsAgainstEverything) {
+  for (const char* version : {"5.14.0", "5.15.4", "6.1.192"}) {
+    std::string head = kHead;
+    head.replace(head.find("6.12.95"), 7,
+                 std::string(version) + "\npatches: {with: madvise-collapse}");
+    for (const char* persona : {"generic", "ext4", "xfs"}) {
+      EXPECT_EQ(permute(head + kCollapses, persona), "") << version << ", " << persona;
+    }
   }
 }
 

@@ -96,6 +96,7 @@ class counting_observer : public powered_observer {
   void size_changed(inode&, loff_t size) override { last_size = size; }
   void dirty_cancelled(folio&) override { ++cancelled; }
   void folio_removed(inode&, folio&, folio*) override {}
+  void folio_set_aside(inode&, folio&, bool) override {}
   void block_written(inode&, loff_t, std::size_t len) override { written += len; }
   void write_error(inode&, loff_t pos, std::size_t) override { ++errors, error_pos = pos; }
   void sync_promised(inode&) override { ++promised; }

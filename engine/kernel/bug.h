@@ -21,6 +21,11 @@ void warn(std::string_view what, std::source_location where = std::source_locati
 			::kernel::bug(#condition); \
 	} while (0)
 #define VM_BUG_ON_FOLIO(condition, folio) BUG_ON(condition)
+#define VM_BUG_ON_PAGE(condition, page)                                  \
+	do {                                                             \
+		if (condition) [[unlikely]]                              \
+			::kernel::bug("VM_BUG_ON_PAGE(" #condition ")"); \
+	} while (0)
 #define VM_WARN_ON_ONCE(condition)                  \
 	do {                                        \
 		if (condition) [[unlikely]]         \

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Replacing one range of a file by a huge page (collapse_file of mm/khugepaged.c of 6.12: the scheme
-// of 6.4, in which the old folios stay in the cache until one store replaces them all).
+// of 6.4, in which the old folios stay in the cache until one store replaces them all). The scheme
+// before it is in collapse_old.cc.
 //
 // Left out: shmem, swap, NUMA placement.
 //
 // Locks: folio locks of a mapping in ascending order, xa_lock inside them; no mmap_lock. Filling a
 // hole of the range takes invalidate_lock shared with folio locks held, against the documented
 // order; so does the July 2026 fix.
-#include <vector>
+#include "engine/kernel/collapse.h"
 
 #include "engine/kernel/bug.h"
-#include "engine/kernel/khugepaged.h"
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
@@ -21,16 +21,6 @@ namespace kernel
 
 namespace
 {
-
-/* One attempt on one range. */
-struct collapse {
-	address_space *mapping;
-	file *f;
-	pgoff_t start;
-	pgoff_t end;
-	xa_state xas;
-	std::vector<folio *> folios; /* locked, isolated, unmapped; a lookup reference each */
-};
 
 /* A locked folio of PMD order for the range, charged; in no cache yet. May sleep. */
 scan_result alloc_charge_folio(folio **new_folio)
@@ -70,10 +60,8 @@ scan_result scan_dirty_or_writeback()
 	return patched(Patch::kDirtyIsTransient) ? SCAN_PAGE_DIRTY_OR_WRITEBACK : SCAN_FAIL;
 }
 
-/*
- * Locks the folio at `index` and takes a reference, reading it in if it is not there. Requires:
- * xa_lock held; it is dropped. May sleep.
- */
+} // namespace
+
 scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 {
 	interleaf::Spinlock &xa_lock = c.mapping->i_pages.xa_lock;
@@ -99,7 +87,7 @@ scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 			filemap_flush(c.mapping);
 		return scan_dirty_or_writeback();
 	}
-	if (folio_test_writeback(f)) {
+	if (patched(Patch::kSkipWriteback) && folio_test_writeback(f)) {
 		xa_lock.unlock();
 		return scan_dirty_or_writeback();
 	}
@@ -113,23 +101,47 @@ scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 	return SCAN_SUCCEED;
 }
 
-/*
- * Takes the locked folio from everybody else: off the LRU, no private data, not mapped. On success
- * xa_lock is held; on failure not, and everything but lock and reference is given back. May sleep.
- */
+namespace
+{
+
+/* The range was truncated and extended, or punched, and collapsed by somebody else. */
+scan_result check_order(const collapse &c, const folio *f)
+{
+	if (!folio_test_large(f))
+		return SCAN_SUCCEED;
+	if (patched(Patch::kFolioTruncate) && folio_order(f) == hpage_order() &&
+	    f->index.load() == c.start)
+		return SCAN_PTE_MAPPED_HUGEPAGE;
+	return patched(Patch::kCollapseKeepsOldFolios) ? SCAN_SUCCEED : SCAN_PAGE_COMPOUND;
+}
+
+/* Ours, the isolation's, and the cache's. */
+bool only_known_references(folio *f)
+{
+	const int expected = 2 + static_cast<int>(folio_nr_pages(f));
+	/* Who finds it under RCU from now on may take a reference and read it, but cannot change
+	 * it without its lock. */
+	if (patched(Patch::kCollapseKeepsOldFolios))
+		return folio_ref_count(f) == expected;
+	/* Who finds it looks again until its slot holds the huge page. */
+	return folio_ref_freeze(f, expected);
+}
+
+} // namespace
+
 scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 {
 	BUG_ON(!f->lock.held_by_me());
 
 	if (!folio_test_uptodate(f))
 		return SCAN_FAIL;
-	/* The range was truncated and extended, or punched, and collapsed by somebody else. */
-	if (folio_order(f) == hpage_order() && f->index.load() == c.start)
-		return SCAN_PTE_MAPPED_HUGEPAGE;
+	const scan_result order = check_order(c, f);
+	if (order != SCAN_SUCCEED)
+		return order;
 	if (folio_mapping(f) != c.mapping)
 		return SCAN_TRUNCATED;
 	/* Looked at without the lock before, or read in just now. */
-	if (folio_test_dirty(f) || folio_test_writeback(f))
+	if (folio_test_dirty(f) || (patched(Patch::kSkipWriteback) && folio_test_writeback(f)))
 		return scan_dirty_or_writeback();
 	if (!folio_isolate_lru(f))
 		return SCAN_DEL_PAGE_LRU;
@@ -137,14 +149,17 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 		folio_putback_lru(f);
 		return SCAN_PAGE_HAS_PRIVATE;
 	}
-	if (folio_mapped(f))
-		try_to_unmap(f, TTU_IGNORE_MLOCK | TTU_BATCH_FLUSH);
+	if (folio_mapped(f)) {
+		if (patched(Patch::kUnmapByRmap))
+			try_to_unmap(f, TTU_IGNORE_MLOCK | TTU_BATCH_FLUSH);
+		else
+			unmap_mapping_pages(c.mapping, index, 1, false);
+	}
 
 	c.mapping->i_pages.xa_lock.lock();
 	VM_BUG_ON_FOLIO(xa_peek(&c.mapping->i_pages, index).entry != f, f);
-	/* Ours, the isolation's, and the cache's. Who finds it under RCU from now on may take a
-	 * reference and read it, but cannot change it without its lock. */
-	if (folio_ref_count(f) != 2 + static_cast<int>(folio_nr_pages(f))) {
+	VM_BUG_ON_FOLIO(!patched(Patch::kUnmapByRmap) && f->_mapcount.look() != 0, f);
+	if (!only_known_references(f)) {
 		c.mapping->i_pages.xa_lock.unlock();
 		folio_putback_lru(f);
 		return SCAN_PAGE_COUNT;
@@ -158,6 +173,9 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 	}
 	return SCAN_SUCCEED;
 }
+
+namespace
+{
 
 /* Steps 4 to 10 of the fact sheet. Requires: xa_lock held; held on success, else dropped. */
 scan_result isolate_range(collapse &c)
@@ -179,16 +197,18 @@ scan_result isolate_range(collapse &c)
 	return SCAN_SUCCEED;
 }
 
-/*
- * Announces a huge page to those who open the file for write, and looks whether one of them is
- * there already. The fence pairs with the atomic in get_write_access(); see do_dentry_open().
- */
+} // namespace
+
+/* The fence pairs with the atomic in get_write_access(); see do_dentry_open(). */
 bool count_thp_unless_written(address_space *mapping)
 {
 	filemap_nr_thps_inc(mapping);
 	interleaf::smp_mb();
 	return !inode_is_open_for_write(mapping->host);
 }
+
+namespace
+{
 
 /* The fix of July 2026 replaces the check under xa_lock by flush_mapping() below. */
 bool flushes_mapping(const address_space *mapping)
@@ -294,15 +314,12 @@ void roll_back(const collapse &c, folio *new_folio, scan_result result)
 
 } // namespace
 
-/*
- * Replaces the folios of one aligned range by a huge one. Requires: a reference to the file, no
- * locks. May sleep. SCAN_SUCCEED for khugepaged, SCAN_PTE_MAPPED_HUGEPAGE for madvise(2) (page
- * tables are still to be fixed), else why not; the cache is then as before.
- */
-scan_result collapse_file([[maybe_unused]] mm_struct *mm, [[maybe_unused]] std::uint64_t address,
-			  file *f, pgoff_t start, collapse_control *cc)
+namespace
 {
-	FRAME(collapse_file);
+
+/* collapse_file() with nobody kept out. */
+scan_result collapse_range(file *f, pgoff_t start, const collapse_control *cc)
+{
 	address_space *mapping = f->f_mapping;
 	folio *new_folio = nullptr;
 
@@ -327,6 +344,8 @@ scan_result collapse_file([[maybe_unused]] mm_struct *mm, [[maybe_unused]] std::
 		roll_back(c, new_folio, result);
 		return result;
 	}
+	if (!patched(Patch::kCollapseKeepsOldFolios))
+		return replace_while_walking(c, new_folio, cc);
 	result = isolate_range(c);
 	if (result == SCAN_SUCCEED) {
 		if (checks_writers_under_xa_lock() && !count_thp_unless_written(mapping)) {
@@ -353,6 +372,27 @@ scan_result collapse_file([[maybe_unused]] mm_struct *mm, [[maybe_unused]] std::
 		result = SCAN_PTE_MAPPED_HUGEPAGE;
 	folio_unlock(new_folio);
 	free_old_folios(c);
+	return result;
+}
+
+} // namespace
+
+/*
+ * Replaces the folios of one aligned range by a huge one. Requires: a reference to the file, no
+ * locks. May sleep. SCAN_SUCCEED for khugepaged, SCAN_PTE_MAPPED_HUGEPAGE for madvise(2) (page
+ * tables are still to be fixed), else why not; the cache is then as before.
+ */
+scan_result collapse_file([[maybe_unused]] mm_struct *mm, [[maybe_unused]] std::uint64_t address,
+			  file *f, pgoff_t start, collapse_control *cc)
+{
+	FRAME(collapse_file);
+	const bool deny = patched(Patch::kCollapseDenyWrite);
+
+	if (deny && deny_write_access(f) != 0)
+		return SCAN_FAIL;
+	const scan_result result = collapse_range(f, start, cc);
+	if (deny)
+		allow_write_access(f);
 	return result;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/kernel/pagemap.h"
 
 #include "engine/kernel/bug.h"
+#include "engine/kernel/truncate_pages.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 #include "scheduler/sync/retry_loop.h"
@@ -20,9 +21,6 @@ namespace kernel
 
 namespace
 {
-
-/* For find_get_entry: any entry, marked or not. */
-constexpr xa_mark_t XA_PRESENT = XA_MARKS_MAX;
 
 bool folio_test_pmd_mappable(const folio *f)
 {
@@ -34,6 +32,8 @@ bool peek_contains(const folio *f, pgoff_t index)
 {
 	return index - f->index.look() < folio_nr_pages(f);
 }
+
+} // namespace
 
 /*
  * The lookup primitive of all batches (P8): the next entry at or after the walker, at most `max`,
@@ -72,6 +72,9 @@ void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark)
 		return entry;
 	}
 }
+
+namespace
+{
 
 pgoff_t entry_pages(address_space *mapping, pgoff_t index, void *entry)
 {
@@ -267,6 +270,14 @@ folio *filemap_lock_folio(address_space *mapping, pgoff_t index)
 unsigned find_lock_entries(address_space *mapping, pgoff_t *start, pgoff_t end, folio_batch *fbatch,
 			   pgoff_t *indices)
 {
+	if (!patched(Patch::kFolioTruncate)) {
+		const unsigned nr = find_lock_pages(mapping, *start, end, fbatch, indices);
+		if (nr != 0) {
+			const folio *last = fbatch->folios[nr - 1];
+			*start = indices[nr - 1] + (xa_is_value(last) ? 1 : folio_nr_pages(last));
+		}
+		return nr;
+	}
 	xa_state xas(&mapping->i_pages, *start);
 
 	FRAME(find_lock_entries);
@@ -551,9 +562,15 @@ void page_cache_delete(address_space *mapping, folio *f, void *shadow)
 	xa_state xas(&mapping->i_pages, f->index.load(), folio_order(f));
 
 	FRAME(page_cache_delete);
+	observer &watcher = *this_machine().watcher;
+	const bool one_by_one = !patched(Patch::kFolioTruncate) && folio_test_large(f);
 	VM_BUG_ON_FOLIO(!f->lock.held_by_me(), f);
+	if (one_by_one)
+		watcher.folio_set_aside(*mapping->host, *f, true);
 	xas_store(&xas, shadow);
-	this_machine().watcher->folio_removed(*mapping->host, *f, nullptr);
+	if (one_by_one)
+		watcher.folio_set_aside(*mapping->host, *f, false);
+	watcher.folio_removed(*mapping->host, *f, nullptr);
 	xas_init_marks(&xas);
 	f->mapping.store(nullptr);
 	mapping->nrpages.store(mapping->nrpages.load() - folio_nr_pages(f));
@@ -563,6 +580,7 @@ void page_cache_delete(address_space *mapping, folio *f, void *shadow)
 void page_cache_delete_batch(address_space *mapping, folio_batch *fbatch)
 {
 	xa_state xas(&mapping->i_pages, fbatch->folios[0]->index.load());
+	machine &m = this_machine();
 	unsigned long total_pages = 0;
 	unsigned i = 0;
 
@@ -578,11 +596,23 @@ void page_cache_delete_batch(address_space *mapping, folio_batch *fbatch)
 			continue;
 		}
 		VM_WARN_ON_ONCE(!f->lock.held_by_me());
-		f->mapping.store(nullptr);
-		++i;
+		/* A huge page has one entry, or one per page: the turn of the first and the last. */
+		const pgoff_t first = f->index.look();
+		const unsigned nr = patched(Patch::kFolioTruncate) ? folio_nr_pages(f) : 1;
+		const bool last = xas.xa_index + nr == first + folio_nr_pages(f);
+		if (xas.xa_index == first) {
+			f->mapping.store(nullptr);
+			if (!last)
+				m.watcher->folio_set_aside(*mapping->host, *f, true);
+		}
 		xas_store(&xas, nullptr);
-		this_machine().watcher->folio_removed(*mapping->host, *f, nullptr);
-		total_pages += folio_nr_pages(f);
+		total_pages += nr;
+		if (last) {
+			if (nr != folio_nr_pages(f))
+				m.watcher->folio_set_aside(*mapping->host, *f, false);
+			m.watcher->folio_removed(*mapping->host, *f, nullptr);
+			++i;
+		}
 	}
 	mapping->nrpages.store(mapping->nrpages.load() - total_pages);
 }

@@ -303,7 +303,7 @@ unsigned filemap_fault(vm_fault *vmf)
 			fpin = do_async_mmap_readahead(vmf, fo);
 		/* A read is necessary: against truncate and hole punch it is made under this. */
 		if (!folio_test_uptodate(fo)) {
-			filemap_invalidate_lock_shared(mapping);
+			filemap_fill_lock(mapping);
 			mapping_locked = true;
 		}
 	} else {
@@ -313,7 +313,7 @@ unsigned filemap_fault(vm_fault *vmf)
 	for (;;) {
 		if (!found) {
 			if (!mapping_locked) {
-				filemap_invalidate_lock_shared(mapping);
+				filemap_fill_lock(mapping);
 				mapping_locked = true;
 			}
 			fo = __filemap_get_folio(mapping, index, FGP_CREAT | FGP_FOR_MMAP);
@@ -321,7 +321,7 @@ unsigned filemap_fault(vm_fault *vmf)
 				fo = nullptr;
 				if (fpin != nullptr)
 					break;
-				filemap_invalidate_unlock_shared(mapping);
+				filemap_fill_unlock(mapping);
 				return VM_FAULT_OOM;
 			}
 		}
@@ -350,7 +350,7 @@ unsigned filemap_fault(vm_fault *vmf)
 			folio_put(fo);
 			if (error == 0)
 				continue;
-			filemap_invalidate_unlock_shared(mapping);
+			filemap_fill_unlock(mapping);
 			return VM_FAULT_SIGBUS;
 		}
 
@@ -360,7 +360,7 @@ unsigned filemap_fault(vm_fault *vmf)
 			break;
 		}
 		if (mapping_locked)
-			filemap_invalidate_unlock_shared(mapping);
+			filemap_fill_unlock(mapping);
 		/* Under the folio lock truncate cannot get past this folio. */
 		if (index >= max_index(mapping->host)) {
 			folio_unlock(fo);
@@ -374,10 +374,28 @@ unsigned filemap_fault(vm_fault *vmf)
 	if (fo != nullptr)
 		folio_put(fo);
 	if (mapping_locked)
-		filemap_invalidate_unlock_shared(mapping);
+		filemap_fill_unlock(mapping);
 	if (fpin != nullptr)
 		fput(fpin);
 	return VM_FAULT_RETRY;
+}
+
+/*
+ * ->fault. Before invalidate_lock was everybody's, ext4 and XFS had a lock of their own to keep
+ * faults out of truncate (i_mmap_sem, XFS_MMAPLOCK); here it is the same object. As filemap_fault().
+ */
+unsigned filesystem_fault(vm_fault *vmf)
+{
+	const bool locks = !patched(Patch::kInvalidateLock) &&
+			   this_machine().fs->mkwrite_takes_invalidate_lock;
+	address_space *mapping = vmf->vma->vm_file->f_mapping;
+
+	if (locks)
+		filemap_invalidate_lock_shared(mapping);
+	const unsigned ret = filemap_fault(vmf);
+	if (locks)
+		filemap_invalidate_unlock_shared(mapping);
+	return ret;
 }
 
 /*
@@ -413,7 +431,10 @@ unsigned filemap_map_pages(vm_fault *vmf, pgoff_t start, pgoff_t end)
 	end = std::min(end, file_end);
 	do {
 		const pgoff_t index = xas.xa_index;
-		const pgoff_t last = std::min(folio_next_index(f) - 1, end);
+		/* Where a huge page has a slot per page, the others have their turn. */
+		const pgoff_t next =
+			patched(Patch::kFolioTruncate) ? folio_next_index(f) : index + 1;
+		const pgoff_t last = std::min(next - 1, end);
 		if (index <= last) {
 			ret |= filemap_map_folio_range(
 				vmf, table, f, static_cast<unsigned>(index - f->index.load()),

@@ -36,10 +36,10 @@ int filemap_update_page(file *f, address_space *mapping, folio *fo)
 	int error = AOP_TRUNCATED_PAGE;
 
 	FRAME(filemap_update_page);
-	filemap_invalidate_lock_shared(mapping);
+	filemap_fill_lock(mapping);
 	if (!folio_trylock(fo)) {
 		/* Usually readahead that was started before. */
-		filemap_invalidate_unlock_shared(mapping);
+		filemap_fill_unlock(mapping);
 		folio_wait_locked(fo);
 		folio_put(fo);
 		return AOP_TRUNCATED_PAGE;
@@ -53,7 +53,7 @@ int filemap_update_page(file *f, address_space *mapping, folio *fo)
 	} else {
 		error = filemap_read_folio(f, mapping->a_ops->read_folio, fo);
 	}
-	filemap_invalidate_unlock_shared(mapping);
+	filemap_fill_unlock(mapping);
 	if (error == AOP_TRUNCATED_PAGE)
 		folio_put(fo);
 	return error;
@@ -71,13 +71,13 @@ int filemap_create_folio(file *f, address_space *mapping, loff_t pos, folio_batc
 	 * Against truncate and hole punch, which hold it exclusively from before they evict the
 	 * cache until the blocks are free: nobody can bring a folio back in between.
 	 */
-	filemap_invalidate_lock_shared(mapping);
+	filemap_fill_lock(mapping);
 	int error = filemap_add_folio(mapping, fo, static_cast<pgoff_t>(pos) >> page_shift(), 0);
 	if (error == -EEXIST)
 		error = AOP_TRUNCATED_PAGE;
 	if (error == 0)
 		error = filemap_read_folio(f, mapping->a_ops->read_folio, fo);
-	filemap_invalidate_unlock_shared(mapping);
+	filemap_fill_unlock(mapping);
 	if (error != 0) {
 		folio_put(fo);
 		return error;

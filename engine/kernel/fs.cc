@@ -126,6 +126,18 @@ void filemap_invalidate_unlock_shared(address_space *mapping, std::source_locati
 	mapping->invalidate_lock.up_read(where);
 }
 
+void filemap_fill_lock(address_space *mapping, std::source_location where)
+{
+	if (patched(Patch::kInvalidateLock))
+		filemap_invalidate_lock_shared(mapping, where);
+}
+
+void filemap_fill_unlock(address_space *mapping, std::source_location where)
+{
+	if (patched(Patch::kInvalidateLock))
+		filemap_invalidate_unlock_shared(mapping, where);
+}
+
 void i_mmap_lock_read(address_space *mapping, std::source_location where)
 {
 	mapping->i_mmap_rwsem.down_read(where);
@@ -186,6 +198,26 @@ void put_write_access(inode *node, std::source_location where)
 {
 	FRAME(put_write_access);
 	node->i_writecount.dec(where);
+}
+
+int deny_write_access(file *f, std::source_location where)
+{
+	FRAME(deny_write_access);
+	interleaf::Atomic<int> &count = f->f_inode->i_writecount;
+
+	for (int writers = count.read(where); writers <= 0;) {
+		const int found = count.cmpxchg(writers, writers - 1, where);
+		if (found == writers)
+			return 0;
+		writers = found;
+	}
+	return -ETXTBSY;
+}
+
+void allow_write_access(file *f, std::source_location where)
+{
+	FRAME(allow_write_access);
+	f->f_inode->i_writecount.inc(where);
 }
 
 bool inode_is_open_for_write(const inode *node, std::source_location where)

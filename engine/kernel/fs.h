@@ -202,6 +202,12 @@ bool filemap_invalidate_trylock_shared(
 	address_space *mapping, std::source_location where = std::source_location::current());
 void filemap_invalidate_unlock_shared(address_space *mapping,
 				      std::source_location where = std::source_location::current());
+/* What brings folios into the cache holds invalidate_lock shared, against those who truncate:
+ * from 5.15 on. Before, this does nothing. */
+void filemap_fill_lock(address_space *mapping,
+		       std::source_location where = std::source_location::current());
+void filemap_fill_unlock(address_space *mapping,
+			 std::source_location where = std::source_location::current());
 void i_mmap_lock_read(address_space *mapping,
 		      std::source_location where = std::source_location::current());
 void i_mmap_unlock_read(address_space *mapping,
@@ -222,6 +228,9 @@ void filemap_nr_thps_dec(address_space *mapping,
 /* i_writecount (include/linux/fs.h). */
 int get_write_access(inode *node, std::source_location where = std::source_location::current());
 void put_write_access(inode *node, std::source_location where = std::source_location::current());
+/* Lowers the count below zero, so that opens for write fail, unless somebody writes: -ETXTBSY. */
+int deny_write_access(file *f, std::source_location where = std::source_location::current());
+void allow_write_access(file *f, std::source_location where = std::source_location::current());
 bool inode_is_open_for_write(const inode *node,
 			     std::source_location where = std::source_location::current());
 

@@ -45,6 +45,12 @@ public:
 	 * and index are still there. `replacement` is what took its place, or null.
 	 */
 	virtual void folio_removed(inode &node, folio &f, folio *replacement) = 0;
+	/*
+	 * aside: from now on slots of the folio may be empty already, or show a folio that is not
+	 * uptodate yet; its contents are kept. Else: that is over. The folio is back, or the other
+	 * one has its contents, or folio_removed() follows.
+	 */
+	virtual void folio_set_aside(inode &node, folio &f, bool aside) = 0;
 	/* A block of the disk has changed. */
 	virtual void block_written(inode &node, loff_t pos, std::size_t len) = 0;
 	/* Writeback of these bytes failed and the error was recorded in the mapping. */

@@ -99,8 +99,13 @@ scan_result scan_folio(const folio *f, pgoff_t start)
 {
 	if (!still_there(f))
 		return SCAN_PAGE_LRU;
-	if (folio_order(f) == hpage_order() && f->index.look() == start)
-		return SCAN_PTE_MAPPED_HUGEPAGE;
+	if (folio_test_large(f)) {
+		if (patched(Patch::kFolioTruncate) && folio_order(f) == hpage_order() &&
+		    f->index.look() == start)
+			return SCAN_PTE_MAPPED_HUGEPAGE;
+		if (!patched(Patch::kCollapseKeepsOldFolios))
+			return SCAN_PAGE_COMPOUND;
+	}
 	if (!still_there(f) || !f->flags.look(PG_lru))
 		return SCAN_PAGE_LRU;
 	return is_refcount_suitable(f) ? SCAN_SUCCEED : SCAN_PAGE_COUNT;

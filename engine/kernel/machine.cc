@@ -31,6 +31,7 @@ public:
 	void size_changed(inode &, loff_t) override {}
 	void dirty_cancelled(folio &) override {}
 	void folio_removed(inode &, folio &, folio *) override {}
+	void folio_set_aside(inode &, folio &, bool) override {}
 	void block_written(inode &, loff_t, std::size_t) override {}
 	void write_error(inode &, loff_t, std::size_t) override {}
 	void sync_promised(inode &) override {}

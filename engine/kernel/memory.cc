@@ -69,7 +69,7 @@ unsigned __do_fault(vm_fault *vmf)
 		if (vmf->prealloc_pte == nullptr)
 			return VM_FAULT_OOM;
 	}
-	const unsigned ret = filemap_fault(vmf);
+	const unsigned ret = filesystem_fault(vmf);
 	if ((ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)) == 0)
 		VM_BUG_ON_FOLIO(!vmf->page_folio->lock.look_locked(), vmf->page_folio);
 	return ret;

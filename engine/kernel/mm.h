@@ -156,6 +156,7 @@ struct vm_fault {
 };
 unsigned handle_mm_fault(vm_fault *vmf);
 /* fault: filemap_fault.cc. */
+unsigned filesystem_fault(vm_fault *vmf);
 unsigned filemap_fault(vm_fault *vmf);
 unsigned filemap_map_pages(vm_fault *vmf, pgoff_t start, pgoff_t end);
 /* The filesystem's ->page_mkwrite according to its persona. */

@@ -65,7 +65,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "730633f0b7f9",
 		.title = "mm: Protect operations adding pages to page cache with invalidate_lock",
 		.source = "in 5.15, Jan Kara",
-		.ported = false,
 	},
 	{
 		.patch = kSkipWriteback,
@@ -73,7 +72,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "74c42e1baacf",
 		.title = "mm, thp: bail out early in collapse_file for writeback page",
 		.source = "in 5.15, 2021, Rongwei Wang",
-		.ported = false,
 	},
 	{
 		.patch = kPurgeUnderLock,
@@ -103,7 +101,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "d417b49fff3e",
 		.title = "mm/filemap.c: remove bogus VM_BUG_ON",
 		.source = "in 5.15.4 and 5.16; Matthew Wilcox",
-		.ported = false,
 	},
 	{
 		.patch = kFolioTruncate,
@@ -111,8 +108,8 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "6b24ca4a1a8d",
 		.title = "mm: Use multi-index entries in the page cache",
 		.source = "in 5.17, with the folio conversion of truncate; Matthew Wilcox",
-		.removes = bits_of({ kNoTailAssert, kTruncateRecheck }),
-		.ported = false,
+		.needs = bits_of({ kNoIndexAssert }),
+		.removes = bits_of({ kNoTailAssert, kTruncateRecheck, kPutAfterSkip }),
 	},
 	{
 		.patch = kUnmapByRmap,
@@ -120,7 +117,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "6d9df8a5889c",
 		.title = "mm/thp: collapse_file() do try_to_unmap(TTU_BATCH_FLUSH)",
 		.source = "in 5.18, Hugh Dickins",
-		.ported = false,
 	},
 	{
 		.patch = kMadviseCollapse,
@@ -136,7 +132,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.title = "mm/khugepaged: maintain page cache uptodate flag",
 		.source = "in 6.4, David Stevens, with the patches before it",
 		.needs = bits_of({ kFolioTruncate, kUnmapByRmap }),
-		.ported = false,
 	},
 	{
 		.patch = kNoVmExec,
@@ -208,7 +203,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "",
 		.title = "mm: truncate relies on the mapping test, not on PageTail",
 		.source = "linux-mm, 2021-09-30, Hugh Dickins, proposal",
-		.ported = false,
 	},
 	{
 		.patch = kTruncateRecheck,
@@ -216,7 +210,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "",
 		.title = "mm, thp: check page mapping when truncating page cache",
 		.source = "linux-mm, 2021-09-22, Rongwei Wang, v2",
-		.ported = false,
 	},
 	{
 		.patch = kCollapseDenyWrite,
@@ -224,7 +217,6 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.commit = "",
 		.title = "mm/khugepaged: deny write access while collapsing",
 		.source = "linux-mm, 2021-09-27, Song Liu, proposal",
-		.ported = false,
 	},
 	{
 		.patch = kOpenRecheck,
@@ -269,6 +261,13 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 		.source = "linux-mm, 2021-09-23, Andrew Morton, idea",
 		.excludes = bits_of({ kOpenFlushBeforePurge, kOpenFlushUnderLock, kOpenRecheck,
 				      kOpenCheckUnderLock, kPurgeCleanOnly }),
+	},
+	{
+		.patch = kPutAfterSkip,
+		.slug = "find-lock-entries-uaf",
+		.commit = "", /* stable only: mainline had folios by then */
+		.title = "mm/filemap: fix UAF in find_lock_entries",
+		.source = "stable, 2022-07-06, Liu Shixin, v2; in 5.15.54",
 	},
 } };
 

@@ -46,6 +46,7 @@ enum class Patch : std::uint8_t {
 	kFlushTrylock, /* khugepaged-flush-trylock: of invalidate_lock, or give up */
 	kPurgeCleanOnly, /* open-purge-clean-only: dirty folios stay */
 	kOpenRefuse, /* open-refuse-thp: -ETXTBSY instead of the purge */
+	kPutAfterSkip, /* find-lock-entries-uaf: what is skipped is put last */
 	kCount,
 };
 

@@ -187,7 +187,7 @@ void page_cache_ra_unbounded(readahead_control *ractl, unsigned long nr_to_read,
 
 	FRAME(page_cache_ra_unbounded);
 	/* Nobody can punch a hole or truncate between mapping the blocks and reading them. */
-	filemap_invalidate_lock_shared(mapping);
+	filemap_fill_lock(mapping);
 	if (lookahead_size <= nr_to_read)
 		mark = nr_to_read - lookahead_size;
 	ractl->nr_pages = 0;
@@ -218,7 +218,7 @@ void page_cache_ra_unbounded(readahead_control *ractl, unsigned long nr_to_read,
 		i = ractl->index - index;
 	}
 	read_pages(ractl);
-	filemap_invalidate_unlock_shared(mapping);
+	filemap_fill_unlock(mapping);
 }
 
 /* A reader did not find the folio at `index`, of req_count that it wants. Sleeps. */

@@ -13,7 +13,7 @@
 #include "engine/kernel/folio.h"
 #include "engine/kernel/machine.h"
 #include "engine/kernel/mm.h"
-#include "engine/kernel/pagemap.h"
+#include "engine/kernel/truncate_pages.h"
 #include "engine/kernel/vmscan.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
@@ -40,7 +40,8 @@ loff_t round_up_to_page(loff_t pos)
 	return (pos + size - 1) / size * size;
 }
 
-/* Removes the value entries of a batch from the mapping and from the batch. May not sleep. */
+} // namespace
+
 void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbatch,
 				       const pgoff_t *indices)
 {
@@ -67,6 +68,9 @@ void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbat
 	mapping->host->i_lock.unlock();
 	fbatch->nr = kept;
 }
+
+namespace
+{
 
 /* Removes the value entries of a batch from the mapping, but not from the batch. May not sleep. */
 void clear_shadow_entries(address_space *mapping, const folio_batch *fbatch, const pgoff_t *indices)
@@ -174,15 +178,20 @@ void folio_invalidate(folio *f, std::size_t offset, std::size_t len)
  * It must be unmapped first, since a zapped dirty PTE becomes PG_dirty; the DIRTY mark stays until
  * the slot is erased. Folio lock held, not under writeback; may sleep.
  */
-void truncate_cleanup_folio(folio *f)
+void forget_folio(folio *f)
 {
-	FRAME(truncate_cleanup_folio);
 	if (folio_mapped(f))
 		unmap_mapping_folio(f);
 	if (folio_needs_release(f))
 		folio_invalidate(f, 0, folio_size(f));
 	folio_cancel_dirty(f);
 	folio_clear_mappedtodisk(f);
+}
+
+void truncate_cleanup_folio(folio *f)
+{
+	FRAME(truncate_cleanup_folio);
+	forget_folio(f);
 }
 
 /* Folio lock held, not under writeback; may sleep. -EIO if it is not in this mapping any more. */
@@ -242,6 +251,10 @@ void truncate_inode_pages_range(address_space *mapping, loff_t lstart, loff_t le
 	FRAME(truncate_inode_pages_range);
 	if (mapping_empty(mapping))
 		return;
+	if (!patched(Patch::kFolioTruncate)) {
+		truncate_pages_range(mapping, lstart, lend);
+		return;
+	}
 
 	const pgoff_t size = page_size();
 	pgoff_t start = (static_cast<pgoff_t>(lstart) + size - 1) / size;
