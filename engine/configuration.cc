@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/configuration.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "engine/nearest.h"
@@ -50,16 +52,17 @@ patch_set changed(const kernel::kernel_info& kernel, patch_set patches,
   for (const std::string& slug : overrides.with) {
     const patch_set bit = patch_named(slug);
     if (overrides.strict && (patches & bit) != 0) {
-      throw CannotJudge(((kernel.patches & bit) != 0 ? std::string(kernel.name) : "the scenario") +
-                        " has " + slug + " already: leave --with " + slug + " away");
+      throw CannotJudge(fmt::format("{} has {} already: leave --with {} away",
+                                    (kernel.patches & bit) != 0 ? kernel.name : "the scenario",
+                                    slug, slug));
     }
     patches |= bit;
   }
   for (const std::string& slug : overrides.without) {
     const patch_set bit = patch_named(slug);
     if (overrides.strict && (patches & bit) == 0) {
-      throw CannotJudge(std::string(kernel.name) + " does not have " + slug + ": leave --without " +
-                        slug + " away");
+      throw CannotJudge(
+          fmt::format("{} does not have {}: leave --without {} away", kernel.name, slug, slug));
     }
     patches &= ~bit;
   }

@@ -67,7 +67,8 @@ void ScenarioFlags::add_to(CLI::App& verb) {
       ->required();
   verb.add_option("--kernel", kernel, "kernel version, see `interleaf list kernels`");
   verb.add_option("--persona", persona, "file system, see `interleaf list personas`");
-  verb.add_option("--with", with, "apply this patch, see `interleaf list patches`")->allow_extra_args(false);
+  verb.add_option("--with", with, "apply this patch, see `interleaf list patches`")
+      ->allow_extra_args(false);
   verb.add_option("--without", without, "take this patch out")->allow_extra_args(false);
   verb.add_option("--set", settings, "key=value: a size, see docs/SCENARIOS.md")
       ->allow_extra_args(false);
