@@ -89,7 +89,7 @@ constexpr NotYet kNotYet[] = {
     {"dio-read-over-dirty", "direct I/O"},
     {"dio-write-over-cached", "direct I/O"},
     {"fsync-unwritten-conversion", "fallocate, unwritten extents"},
-    {"madv-pageout-clean", "MADV_PAGEOUT, reclaim"},
+    {"madv-pageout-clean", "a scenario that makes the call in the state it was made in"},
     {"punch-hole-inside-dirty-page", "fallocate"},
     {"write-into-unwritten", "fallocate, unwritten extents"},
     {"zero-range-over-dirty-unwritten", "fallocate, unwritten extents"},
