@@ -127,10 +127,12 @@ TEST(Patches, FitWhatTheyChange) {
                 "khugepaged-flush-trylock open-purge-clean-only open-refuse-thp | "
                 "zap-keeps-pmd-dirty collapse-deny-write | ");
   EXPECT_EQ(comes_out,
-            "skip-writeback purge-under-lock purge-keep-private madvise-collapse "
+            "skip-writeback purge-under-lock purge-keep-private split-decrements-nr-thps "
+            "madvise-collapse "
             "collapse-keep-old-folios thp-without-vm-exec | "
             "khugepaged-write-all-dirty skip-writeback purge-under-lock purge-keep-private "
-            "madvise-collapse thp-without-vm-exec | skip-writeback thp-without-vm-exec "
+            "split-decrements-nr-thps madvise-collapse thp-without-vm-exec | skip-writeback "
+            "split-decrements-nr-thps thp-without-vm-exec "
             "madvise-collapse-writeback "
             "collapse-recheck-dirty collapse-writable-files | ");
 }

@@ -25,13 +25,25 @@ namespace
 
 using folio_list = std::vector<folio *>;
 
-/* The entry looks old from now on; the folio has no second chance. */
-template <typename Entry>
-void make_old(TableEntry<Entry> *at, Entry entry)
+/* The entry looks old from now on; the folio has no second chance. A huge one is never empty in
+ * between: a zap looks without the lock, and would take it for gone. */
+void make_old(TableEntry<pmd_t> *at, pmd_t entry)
+{
+	while ((entry.bits & PTE_YOUNG) != 0) {
+		pmd_t old = entry;
+		old.bits &= ~std::uint32_t{ PTE_YOUNG };
+		const pmd_t was = at->xchg(old);
+		if (pmd_same(was, entry))
+			return;
+		entry = was; /* a CPU has set its dirty bit */
+	}
+}
+
+void make_old(TableEntry<pte_t> *at, pte_t entry)
 {
 	if ((entry.bits & PTE_YOUNG) == 0)
 		return;
-	Entry old = at->xchg({});
+	pte_t old = at->xchg({});
 	old.bits &= ~std::uint32_t{ PTE_YOUNG };
 	at->write_once(old);
 }

@@ -223,9 +223,11 @@ int page_mkclean_one(folio *f, vm_area_struct *vma)
 			const pmd_t entry = walk.pmd()->read_once();
 			if ((entry.bits & (PTE_DIRTY | PTE_WRITE)) == 0)
 				continue;
-			pmd_t clean = walk.pmd()->xchg({});
+			/* Never empty in between (pmdp_invalidate()): a zap looks without the
+			 * lock, and would take it for gone. */
+			pmd_t clean = entry;
 			clean.bits &= ~std::uint32_t{ PTE_DIRTY | PTE_WRITE };
-			walk.pmd()->write_once(clean);
+			walk.pmd()->xchg(clean);
 		} else {
 			const pte_t entry = walk.pte()->read_once();
 			if (!pte_dirty(entry) && !pte_write(entry))
