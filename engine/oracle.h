@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/kernel/hooks.h"
+#include "scheduler/block_type.h"
 #include "scheduler/access.h"
 #include "scheduler/finding.h"
 
@@ -68,8 +69,14 @@ class Oracle final : public kernel::powered_observer {
     ObjectNumber data;     // acknowledged and alternative bytes
     ObjectNumber cache;    // whether a folio is in the cache
     ObjectNumber disk;
+
+    static const BlockType kBlock;  // for reports
+    static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
   };
   struct File {
+    static const BlockType kBlock;
+    static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
+
     ObjectNumber size_number;
     std::vector<PageObjects*> objects;  // by page, as far as needed; these stay where they are
     kernel::inode* node;

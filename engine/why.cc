@@ -15,6 +15,7 @@
 #include "scheduler/search/minimize.h"
 #include "scheduler/search/reorder.h"
 #include "scheduler/search/run_log.h"
+#include "scheduler/search/site_values.h"
 
 namespace interleaf {
 namespace {
@@ -54,6 +55,7 @@ class Explainer {
     report_.causes = find_causes(world.world(), schedule_, options, same_);
     report_.evidence = report_.causes.run.verdict()->message;
     make_chain(world.world());
+    name_objects(world.world());
     return std::move(report_);
   }
 
@@ -127,6 +129,18 @@ class Explainer {
       }
       report_.chain.push_back(std::move(link));
     }
+  }
+
+  void name_objects(World& world) {
+    std::vector<AccessSite*> sites;
+    for (Flip& flip : report_.causes.flips) {
+      if (flip.outcome != Flip::Outcome::kRemoved) continue;
+      sites.insert(sites.end(), {&flip.earlier, &flip.later});
+    }
+    for (WhyLink& link : report_.chain) {
+      sites.insert(sites.end(), {&link.group.first, &link.group.foreign, &link.group.last});
+    }
+    read_values(world, report_.causes.run.schedule, run_, std::move(sites));
   }
 
   const Recording& recording_;

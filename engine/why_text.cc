@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/why.h"
+#include "scheduler/object_names.h"
 
 namespace interleaf {
 namespace {
@@ -48,6 +49,9 @@ std::string wrapped(std::string line, std::size_t indent) {
 }
 
 std::string object_of(const AccessSite& site) {
+  if (!site.object_text.empty()) {
+    return access_text(site.object_text, op_only_reads(site.op), site.before, site.after);
+  }
   const std::string number = fmt::format("object {}", site.object);
   return site.role.empty() ? number : fmt::format("{} ({})", site.role, number);
 }

@@ -11,12 +11,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace interleaf {
+#include "scheduler/block_type.h"
 
-// What kind of object a block holds; for reports. Static storage duration.
-struct BlockType {
-  const char* name;
-};
+namespace interleaf {
 
 class Arena {
  public:

@@ -10,6 +10,7 @@
 
 #include "scheduler/detect/deadlock.h"
 #include "scheduler/fiber.h"
+#include "scheduler/object_names.h"
 #include "scheduler/strategies/keep_running.h"
 
 namespace interleaf {
@@ -121,12 +122,13 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
     return;
   }
   const Arena::Block* block = arena_->find(address);
-  const char* type = block != nullptr && block->type != nullptr ? block->type->name : "memory";
+  const char* type =
+      block != nullptr && block->type != nullptr ? block->type->role_name() : "memory";
   const bool live = block != nullptr && Arena::is_live(*block);
-  report(FindingKind::kUseAfterFree, type,
-         std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
-             " at line " + std::to_string(where.line()),
-         true);
+  std::string what = std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
+                     " at line " + std::to_string(where.line());
+  if (const std::string name = name_at(*this, address); !name.empty()) what += ": " + name;
+  report(FindingKind::kUseAfterFree, type, what, true);
 }
 
 // Where objects are, by number: who frees memory knows it only by address.
@@ -441,6 +443,11 @@ void* operator new(std::size_t bytes) {
   if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes);
   if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
   throw std::bad_alloc();
+}
+
+void* interleaf::allocate_typed(std::size_t bytes, const BlockType& type) {
+  if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes, 16, &type);
+  return operator new(bytes);
 }
 
 void* operator new(std::size_t bytes, std::align_val_t alignment) {

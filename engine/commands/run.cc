@@ -88,7 +88,7 @@ int run(const Flags& flags) {
     strategy = make_strategy(world, name);
   }
   const std::uint64_t seed = parse_seed(flags.seed);
-  TracedRun run = run_traced(world, *strategy, seed);
+  TracedRun run = run_traced(world, *strategy, seed, flags.trace);
   CrashReport cuts;
   std::optional<CrashFinding> cut;
   if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run, cut);

@@ -40,6 +40,9 @@ Json json_of(const AccessSite& site) {
   json["line"] = site.line;
   json["object"] = site.object;
   json["role"] = site.role;
+  json["object_text"] = site.object_text;
+  json["before"] = site.before;
+  json["after"] = site.after;
   json["locks"] = site.locks;
   return json;
 }
