@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "engine/kernel/hooks.h"
-#include "scheduler/block_type.h"
 #include "scheduler/access.h"
+#include "scheduler/block_type.h"
 #include "scheduler/finding.h"
 
 namespace interleaf {

@@ -148,6 +148,10 @@ std::string enforced_text(const WhyLink& link) {
     case Enforced::kCloses:
       return "closes it (complete " + orders + ")";
     case Enforced::kLeaves:
+      if (*result.found_by != 0) {
+        return fmt::format("leaves it ({}, keeping it, has the finding, with {})", result.found_by,
+                           counted(result.preemptions, "preemption"));
+      }
       return fmt::format("leaves it (a run with {} has it, those forced by this included)",
                          counted(result.preemptions, "preemption"));
     case Enforced::kDeadlocks:

@@ -65,7 +65,7 @@ const folio *folio_of_numbers(const interleaf::Scheduler &scheduler, const void 
 				  [&](const folio &f) { return f.content_numbers == numbers; });
 }
 
-/* "zeros", or a hash by which equal contents are known. */
+/* "zeros", "never written", or a hash by which equal contents are known. */
 std::string page_text(const interleaf::Scheduler &scheduler, const void *numbers, unsigned page)
 {
 	const folio *f = folio_of_numbers(scheduler, numbers);
@@ -74,11 +74,15 @@ std::string page_text(const interleaf::Scheduler &scheduler, const void *numbers
 	const std::size_t size = machine_of(scheduler).geo.page_size;
 	std::uint32_t hash = 0x811c9dc5;
 	bool zeros = true;
+	bool poison = true;
 	for (std::size_t i = 0; i < size; i++) {
 		const unsigned char byte = f->contents[page * size + i];
 		hash = (hash ^ byte) * 0x01000193;
 		zeros = zeros && byte == 0;
+		poison = poison && byte == interleaf::kPoisonByte;
 	}
+	if (poison)
+		return "never written";
 	if (zeros)
 		return "zeros";
 	std::string text = "hash ";

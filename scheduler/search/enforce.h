@@ -13,6 +13,10 @@
 // the cache of the search stays right. Accesses that are made besides an announced one
 // (Strategy::also) hold nobody. Where nobody else could go on, whoever was held may: a lock would
 // have deadlocked there. Such runs prove nothing and are counted.
+//
+// Before the search the old order of steps is tried, as far as the enforced one lets it: the task
+// that is held goes on as soon as it may, then in further runs one step later each. If the finding
+// is there still, that is answer enough. Then a sample of pos.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +36,8 @@ enum class Enforced : std::uint8_t {
 
 struct EnforceResult {
   Enforced outcome = Enforced::kUndecided;
-  std::uint64_t preemptions = 0;  // kLeaves: the fewest of a run with the finding
+  std::uint64_t preemptions = 0;  // kLeaves: of a run with the finding, by the search the fewest
+  const char* found_by = "";      // kLeaves without a search: "the old order", "a random run"
   unsigned bound = 0;             // of the search
   std::uint64_t orders = 0;
   std::uint64_t runs = 0;      // that came to their end
@@ -42,8 +47,10 @@ struct EnforceResult {
 
 struct EnforceOptions {
   RunOptions run;
-  unsigned preemptions = 0;         // the bound: those of the run with the finding
-  std::uint64_t runs_max = 20'000;  // pruned ones included
+  Schedule schedule;                 // of the run with the finding; empty: straight to the search
+  unsigned preemptions = 0;          // the bound: those of the run with the finding
+  std::uint64_t sample_runs = 3000;  // before the search, if there is a schedule
+  std::uint64_t runs_max = 20'000;   // pruned ones included
   std::uint64_t prefixes_max = 8'000'000;
 };
 
