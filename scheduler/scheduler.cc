@@ -348,16 +348,23 @@ void Scheduler::report_sleep_in_atomic(Where where) {
 
 void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where where) {
   const Task& task = *task_;
-  (void)lock;
   const LockOrder::Path path =
       lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
   if (path.length == 0 || !detectors_.lock_order) return;
   std::string object;
   std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
+  const auto name = [&](std::uint8_t index, const void* which) {
+    const std::string instance = instance_at(*this, which);
+    return lock_order_.name(index) + (instance.empty() ? "" : " (" + instance + ")");
+  };
+  const std::uint8_t held_class = path.classes[path.length - 1];
+  const auto held = std::find_if(task.held.begin(), task.held.end(), [&](const HeldLock& each) {
+    return each.class_index == held_class;
+  });
   report(FindingKind::kLockOrder, object,
          std::string("possible circular locking dependency: ") + task.name + " asks for " +
-             lock_order_.name(lock_class) + " while it holds " +
-             lock_order_.name(path.classes[path.length - 1]),
+             name(lock_class, lock) + " while it holds " +
+             name(held_class, held == task.held.end() ? nullptr : held->lock),
          false, std::move(details));
 }
 

@@ -160,7 +160,7 @@ TEST(ObjectNames, AreInReportsOfUseAfterFree) {
         [](void*) {
           auto* shelf = new Shelf('a');
           shelf->count.inc();
-          delete shelf;
+          Scheduler::current()->free(shelf);
           shelf->count.inc();
         },
         nullptr);
