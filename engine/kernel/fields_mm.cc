@@ -36,11 +36,12 @@ std::string hexadecimal(std::uint64_t number)
 	return "0x" + digits;
 }
 
-std::string vma_name(const interleaf::Scheduler &, const void *object)
+std::string vma_name(const interleaf::Scheduler &scheduler, const void *object)
 {
 	const auto *vma = static_cast<const vm_area_struct *>(object);
+	const bool owned = vma->vm_mm != nullptr && scheduler.arena().is_live_block(vma->vm_mm);
 	return "VMA " + hexadecimal(vma->vm_start) + ".." + hexadecimal(vma->vm_end) + " of " +
-	       (vma->vm_mm == nullptr ? "nobody" : vma->vm_mm->name);
+	       (owned ? vma->vm_mm->name : "nobody");
 }
 
 constexpr interleaf::BlockField pte_table_fields[] = {

@@ -179,27 +179,24 @@ bool old_order_has_it(World& world, const CauseGroup& group, Enforcing& filter,
     const auto reordered = make_reordered(std::move(order), 0);
     Filtered filtered(*reordered, filter);
     const RunResult& run = world.run(filtered, options.run);
-    ++result.runs;
     if (same(run) && !filter.gave_up()) note(run, "the old order", result);
   }
   return result.outcome == Enforced::kLeaves;
 }
 
-// Samples of random priorities (pos). True if one has the finding.
-bool sample_has_it(World& world, Enforcing& filter, const EnforceOptions& options,
-                   const std::function<bool(const RunResult&)>& same, EnforceResult& result) {
+// Samples of random priorities (pos), up to one that has the finding.
+void sample_it(World& world, Enforcing& filter, const EnforceOptions& options,
+               const std::function<bool(const RunResult&)>& same, EnforceResult& result) {
   const auto pos = make_pos();
   Filtered filtered(*pos, filter);
   RunOptions run_options = options.run;
   for (std::uint64_t seed = 0; seed < options.sample_runs; ++seed) {
     run_options.seed = seed;
     const RunResult& run = world.run(filtered, run_options);
-    ++result.runs;
     if (!same(run) || filter.gave_up()) continue;
     note(run, "a random run", result);
-    return true;
+    return;
   }
-  return false;
 }
 
 }  // namespace
@@ -214,12 +211,6 @@ EnforceResult test_enforced(World& world, const CauseGroup& group, const Enforce
   }
   EnforceResult result;
   result.bound = options.preemptions;
-  if (!options.schedule.empty() &&
-      (old_order_has_it(world, group, *filter, options, same, result) ||
-       sample_has_it(world, *filter, options, same, result))) {
-    return result;
-  }
-  result.runs = 0;
   BoundedOptions bounded;
   bounded.preemptions_max = options.preemptions;
   bounded.runs_max = options.runs_max;
@@ -242,6 +233,10 @@ EnforceResult test_enforced(World& world, const CauseGroup& group, const Enforce
     result.outcome = Enforced::kUndecided;
   } else {
     result.outcome = result.given_up != 0 ? Enforced::kDeadlocks : Enforced::kCloses;
+  }
+  if (result.outcome == Enforced::kUndecided && !options.schedule.empty() &&
+      !old_order_has_it(world, group, *filter, options, same, result)) {
+    sample_it(world, *filter, options, same, result);
   }
   return result;
 }
