@@ -78,8 +78,8 @@ std::shared_ptr<const Configuration> small_scenario(const Configuration& origina
   const WorkloadCounts before = counts_of(original.scenario);
   const WorkloadCounts after = counts_of(small.scenario);
   const std::string headline =
-      fmt::format("Minimised: {} of {} tasks, {} of {} calls. The comments are about the whole.",
-                  after.tasks, before.tasks, after.calls, before.calls);
+      fmt::format("Minimised: {} of {} tasks, {} of {} calls of the scenario.", after.tasks,
+                  before.tasks, after.calls, before.calls);
   for (const bool tables : {true, false}) {
     edit.tables = tables;
     const auto text = edited_text(original, edit);

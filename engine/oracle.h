@@ -20,6 +20,7 @@
 
 #include "engine/kernel/hooks.h"
 #include "scheduler/access.h"
+#include "scheduler/block_type.h"
 #include "scheduler/finding.h"
 
 namespace interleaf {
@@ -69,8 +70,14 @@ class Oracle final : public kernel::powered_observer {
     ObjectNumber data;     // acknowledged and alternative bytes
     ObjectNumber cache;    // whether a folio is in the cache
     ObjectNumber disk;
+
+    static const BlockType kBlock;  // for reports
+    static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
   };
   struct File {
+    static const BlockType kBlock;
+    static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
+
     ObjectNumber size_number;
     std::vector<PageObjects*> objects;  // by page, as far as needed; these stay where they are
     kernel::inode* node;

@@ -22,10 +22,14 @@ class Process {
   // The task's body: all its calls, then exit (descriptors closed, mappings gone).
   void run();
 
+  static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
+
   const std::string& name() const { return task_.name; }
   Completion& ended() { return ended_; }
 
  private:
+  static const BlockType kBlock;  // for reports
+
   struct Variable {
     std::int64_t value = -1;       // what the call returned
     kernel::file* file = nullptr;  // of a descriptor

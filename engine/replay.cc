@@ -176,13 +176,15 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
 }
 
 TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
-                           std::vector<std::string>* missed) {
+                           std::vector<std::string>* missed, bool named) {
   TracedRun run;
+  run.trace.named = named;
   LandmarkStrategy strategy(recording, run.trace);
   TraceCollector collector(run.trace);
   RunOptions options = world.run_options();
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
+  collector.finish();
   if (missed != nullptr) *missed = std::move(strategy).missed();
   return run;
 }
@@ -191,8 +193,10 @@ ReplayResult replay(const Recording& recording, bool loose) {
   return replay(recording, loose, detectors_of(recording));
 }
 
-ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors) {
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors,
+                    bool named) {
   ReplayResult result;
+  result.run.trace.named = named;
   result.configuration = configuration_of(recording, detectors);
   std::optional<ScenarioWorld> world;
   std::optional<CrashSearch> cuts;  // has a World of its own
@@ -206,7 +210,7 @@ ReplayResult replay(const Recording& recording, bool loose, const Detectors& det
     if (cuts) {
       cuts->replay(*strategy, *recording.cut, false, result.run);
     } else {
-      result.run = run_traced(*world, *strategy, 0);
+      result.run = run_traced(*world, *strategy, 0, named);
     }
     result.divergence = first_difference(recording, result.run);
     if (result.divergence.empty() && strategy->diverged()) {
@@ -216,12 +220,13 @@ ReplayResult replay(const Recording& recording, bool loose, const Detectors& det
   }
   if (!result.exact && cuts) {
     result.run = {};
+    result.run.trace.named = named;
     LandmarkStrategy strategy(recording, result.run.trace);
     const bool cut = cuts->replay(strategy, *recording.cut, true, result.run);
     result.missed = std::move(strategy).missed();
     if (!cut) result.missed.push_back("the moment of the power cut");
   } else if (!result.exact) {
-    result.run = run_by_landmarks(*world, recording, &result.missed);
+    result.run = run_by_landmarks(*world, recording, &result.missed, named);
   }
   result.same_verdict = verdict_of(result.run.result) == recording.verdict &&
                         signature_of(result.run.result) == recording.signature;

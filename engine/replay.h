@@ -37,10 +37,11 @@ std::shared_ptr<const Configuration> configuration_of(const Recording& recording
 // One run by the landmarks of a recording's switches; `missed`, if not null, gets those not met.
 // The world may have another scenario than the recording.
 TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
-                           std::vector<std::string>* missed = nullptr);
+                           std::vector<std::string>* missed = nullptr, bool named = false);
 
-// `loose`: by landmarks from the start.
+// `loose`: by landmarks from the start. `named`: see Trace.
 ReplayResult replay(const Recording& recording, bool loose = false);
-ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors);
+ReplayResult replay(const Recording& recording, bool loose, const Detectors& detectors,
+                    bool named = false);
 
 }  // namespace interleaf

@@ -29,12 +29,14 @@ std::string function_name(const TraceEvent& event) {
 
 }  // namespace
 
-TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
+TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed, bool named) {
   TracedRun run;
+  run.trace.named = named;
   TraceCollector collector(run.trace);
   RunOptions options = world.run_options(seed);
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
+  collector.finish();
   if (auto* learning = dynamic_cast<LearningStrategy*>(&strategy)) learning->ended(run.result);
   return run;
 }

@@ -20,8 +20,9 @@ struct TracedRun {
   Trace trace;
 };
 
-// One run with its whole trace. A strategy that learns is told of its end.
-TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed);
+// One run with its whole trace; `named`: see Trace. A strategy that learns is told of its end.
+TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed,
+                     bool named = false);
 
 // What a run is attributed to in its recording.
 struct Origin {

@@ -186,6 +186,7 @@ std::optional<std::string> edited_text(const Configuration& configuration,
   if (edit.tasks.empty()) return std::nullopt;
   std::string text;
   for (Section& section : sections_of(scenario.text)) {
+    if (section.key.empty()) continue;
     if (section.key == "tasks" && lines_of(edit.tasks) != lines_of(scenario.tasks)) {
       section.text = tasks_text(edit.tasks);
     } else if (section.key == "daemons" && edit.daemons.size() != scenario.daemons.size()) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A scenario's text with some of its parts changed. Top-level keys that do not change keep their
-// bytes, comments included; those that do are written anew. What the text says about the whole
-// workload does not hold for a smaller one: other kernels' expectations are left out, and tables
-// and windows unless the caller asks for them.
+// bytes; those that do are written anew. What the text says about the whole workload does not hold
+// for a smaller one: comments between the keys and other kernels' expectations are left out, and
+// tables and windows unless the caller asks for them.
 //
 // Pure functions. Errors: none; a text that can not be edited so gives nothing.
 #pragma once

@@ -34,7 +34,31 @@ void TraceCollector::event(const Scheduler& scheduler, const Task& task, const A
   event.previous_runnable =
       previous_ != kNoTask && (scheduler.runnable() & task_bit(previous_)) != 0;
   event.lowest = static_cast<TaskId>(std::countr_zero(scheduler.runnable()));
+  if (trace_.named) event.text = add_name(scheduler, access);
   previous_ = task.id;
+}
+
+std::uint32_t TraceCollector::add_name(const Scheduler& scheduler, const Access& access) {
+  finish();
+  if (!names_) names_.emplace(scheduler);
+  Named& named = under_way_.emplace();
+  named.text = static_cast<std::uint32_t>(trace_.texts.size());
+  named.object = access.object;
+  named.only_reads = op_only_reads(access.op);
+  named.name = names_->name(access.object);
+  named.before = names_->value(access.object);
+  trace_.texts.push_back(named.name);
+  return named.text;
+}
+
+void TraceCollector::finish() {
+  if (!under_way_) return;
+  const Named& named = *under_way_;
+  if (!named.name.empty()) {
+    trace_.texts[named.text] =
+        access_text(named.name, named.only_reads, named.before, names_->value(named.object));
+  }
+  under_way_.reset();
 }
 
 void TraceCollector::enter(const Scheduler& scheduler, const Task& task, const Function& function) {
@@ -68,9 +92,14 @@ std::string trace_text(const Trace& trace) {
     }
     if (event.kind != TraceEvent::Kind::kStep) continue;
     const std::string_view file = event.where.file_name();
-    text += fmt::format("{:>6} {:<12} {:<32} {:<18} {:>4}  {}:{}\n", event.step, task,
-                        event.function == nullptr ? "-" : event.function->name, op_name(event.op),
-                        event.object, file.substr(file.rfind('/') + 1), event.where.line());
+    const std::string place =
+        fmt::format("{}:{}", file.substr(file.rfind('/') + 1), event.where.line());
+    const std::string line = fmt::format("{:>6} {:<12} {:<32} {:<18} {:>4}  ", event.step, task,
+                                         event.function == nullptr ? "-" : event.function->name,
+                                         op_name(event.op), event.object);
+    const bool named = trace.named && !trace.texts[event.text].empty();
+    text += named ? fmt::format("{}{:<22} {}\n", line, place, trace.texts[event.text])
+                  : line + place + "\n";
   }
   return text;
 }

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "scheduler/object_names.h"
 #include "scheduler/scheduler.h"
 
 namespace interleaf {
@@ -27,10 +29,13 @@ struct TraceEvent {
   const Function* function = nullptr;  // the innermost; kEnter, kLeave: the one concerned
   std::source_location where;          // kStep
   std::uint64_t digest = 0;            // kStep: of the run before the access
-  std::uint32_t text = 0;              // kRemark, kChoice (its kind): index in Trace::texts
+  // kRemark, kChoice (its kind): index in Trace::texts. kStep, if Trace::named: its object by name,
+  // with what it held before the step and after it.
+  std::uint32_t text = 0;
 };
 
 struct Trace {
+  bool named = false;              // set before the run: say what objects are and what they hold
   std::vector<std::string> tasks;  // names by id
   std::vector<bool> daemons;
   std::vector<TraceEvent> events;
@@ -41,6 +46,8 @@ struct Trace {
 class TraceCollector final : public Observer {
  public:
   explicit TraceCollector(Trace& trace) : trace_(trace) {}
+  // After the run, while its World is at its end.
+  void finish();
 
   void event(const Scheduler& scheduler, const Task& task, const Access& access) override;
   void enter(const Scheduler& scheduler, const Task& task, const Function& function) override;
@@ -50,13 +57,26 @@ class TraceCollector final : public Observer {
               unsigned value) override;
 
  private:
-  TaskId previous_ = kNoTask;
+  // The step under way: what its object holds is known when it is over.
+  struct Named {
+    std::uint32_t text = 0;
+    std::uint32_t object = 0;
+    bool only_reads = false;
+    std::string name;
+    std::string before;
+  };
+
   TraceEvent& add(TraceEvent::Kind kind, const Scheduler& scheduler, const Task& task);
+  std::uint32_t add_name(const Scheduler& scheduler, const Access& access);
 
   Trace& trace_;
+  TaskId previous_ = kNoTask;
+  std::optional<ObjectNames> names_;  // of a named trace
+  std::optional<Named> under_way_;
 };
 
-// The events as lines "step task function op object  file:line", a line per step.
+// The events as lines "step task function op object  file:line", a line per step; of a named trace
+// with what the object is and held.
 std::string trace_text(const Trace& trace);
 
 }  // namespace interleaf

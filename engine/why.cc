@@ -2,10 +2,13 @@
 #include "engine/why.h"
 
 #include <algorithm>
+#include <atomic>
+#include <exception>
 #include <functional>
 #include <map>
 #include <set>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "engine/minimize.h"
@@ -15,6 +18,7 @@
 #include "scheduler/search/minimize.h"
 #include "scheduler/search/reorder.h"
 #include "scheduler/search/run_log.h"
+#include "scheduler/search/site_values.h"
 
 namespace interleaf {
 namespace {
@@ -54,6 +58,7 @@ class Explainer {
     report_.causes = find_causes(world.world(), schedule_, options, same_);
     report_.evidence = report_.causes.run.verdict()->message;
     make_chain(world.world());
+    name_objects(world.world());
     return std::move(report_);
   }
 
@@ -117,16 +122,57 @@ class Explainer {
         }
       }
       if (group.first.kind != 0) link.elsewhere = locksets[group.first.kind];
-      if (report_.chain.size() < options_.tests) {
-        EnforceOptions options;
-        options.run = run_;
-        options.preemptions = static_cast<unsigned>(report_.causes.run.preemptions);
-        options.runs_max = options_.search_runs;
-        link.enforced = test_enforced(world, group, options, same_);
-        link.tested = true;
-      }
       report_.chain.push_back(std::move(link));
     }
+    test_links(world);
+  }
+
+  // The first links, several at a time. Each search is one thread's.
+  void test_links(World& world) {
+    const std::size_t count = std::min<std::size_t>(options_.tests, report_.chain.size());
+    std::atomic<std::size_t> next = 0;
+    const auto work = [&](World& own) {
+      for (std::size_t i = next++; i < count; i = next++) test_link(own, report_.chain[i]);
+    };
+    std::vector<std::exception_ptr> failures(options_.jobs);
+    std::vector<std::thread> helpers;
+    for (unsigned slot = 1; slot < options_.jobs && slot < count; ++slot) {
+      helpers.emplace_back([&, slot] {
+        try {
+          ScenarioWorld own(slot, report_.configuration);
+          work(own.world());
+        } catch (...) {
+          failures[slot] = std::current_exception();
+        }
+      });
+    }
+    work(world);
+    for (std::thread& helper : helpers) helper.join();
+    for (const std::exception_ptr& failure : failures) {
+      if (failure != nullptr) std::rethrow_exception(failure);
+    }
+  }
+
+  void test_link(World& world, WhyLink& link) const {
+    EnforceOptions options;
+    options.run = run_;
+    options.schedule = report_.causes.run.schedule;
+    options.preemptions = static_cast<unsigned>(report_.causes.run.preemptions);
+    options.runs_max = options_.search_runs;
+    link.enforced = test_enforced(world, link.group, options, same_);
+    link.tested = true;
+  }
+
+  void name_objects(World& world) {
+    std::vector<AccessSite*> sites;
+    for (Flip& flip : report_.causes.flips) {
+      if (flip.outcome != Flip::Outcome::kRemoved) continue;
+      sites.insert(sites.end(), {&flip.earlier, &flip.later});
+    }
+    for (WhyLink& link : report_.chain) {
+      sites.insert(sites.end(), {&link.group.first, &link.group.foreign, &link.group.last});
+    }
+    read_values(world, report_.causes.run.schedule, run_, std::move(sites));
   }
 
   const Recording& recording_;

@@ -22,6 +22,7 @@ struct WhyOptions {
   bool keep_waits = false;
   unsigned tests = 3;                  // groups whose order is enforced and searched
   std::uint64_t search_runs = 20'000;  // of each of these searches
+  unsigned jobs = 1;                   // 1 .. 64 of these searches at a time; changes no result
   std::uint64_t sample_runs = 200;     // for the locks held elsewhere; 0: none
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/why.h"
+#include "scheduler/object_names.h"
 
 namespace interleaf {
 namespace {
@@ -48,6 +49,9 @@ std::string wrapped(std::string line, std::size_t indent) {
 }
 
 std::string object_of(const AccessSite& site) {
+  if (!site.object_text.empty()) {
+    return access_text(site.object_text, op_only_reads(site.op), site.before, site.after);
+  }
   const std::string number = fmt::format("object {}", site.object);
   return site.role.empty() ? number : fmt::format("{} ({})", site.role, number);
 }
@@ -144,6 +148,10 @@ std::string enforced_text(const WhyLink& link) {
     case Enforced::kCloses:
       return "closes it (complete " + orders + ")";
     case Enforced::kLeaves:
+      if (*result.found_by != 0) {
+        return fmt::format("leaves it ({}, keeping it, has the finding, with {})", result.found_by,
+                           counted(result.preemptions, "preemption"));
+      }
       return fmt::format("leaves it (a run with {} has it, those forced by this included)",
                          counted(result.preemptions, "preemption"));
     case Enforced::kDeadlocks:

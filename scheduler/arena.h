@@ -12,14 +12,10 @@
 #include <span>
 #include <vector>
 
+#include "scheduler/block_type.h"
 #include "scheduler/image.h"
 
 namespace interleaf {
-
-// What kind of object a block holds; for reports. Static storage duration.
-struct BlockType {
-  const char* name;
-};
 
 class Arena {
  public:

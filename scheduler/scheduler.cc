@@ -10,6 +10,7 @@
 
 #include "scheduler/detect/deadlock.h"
 #include "scheduler/fiber.h"
+#include "scheduler/object_names.h"
 #include "scheduler/strategies/keep_running.h"
 
 namespace interleaf {
@@ -131,12 +132,13 @@ void Scheduler::number(ObjectNumber& object, const void* address, Where where) {
     return;
   }
   const Arena::Block* block = arena_->find(address);
-  const char* type = block != nullptr && block->type != nullptr ? block->type->name : "memory";
+  const char* type =
+      block != nullptr && block->type != nullptr ? block->type->role_name() : "memory";
   const bool live = block != nullptr && Arena::is_live(*block);
-  report(FindingKind::kUseAfterFree, type,
-         std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
-             " at line " + std::to_string(where.line()),
-         true);
+  std::string what = std::string("access to ") + (live ? "an uninitialised " : "a freed ") + type +
+                     " at line " + std::to_string(where.line());
+  if (const std::string name = name_at(*this, address); !name.empty()) what += ": " + name;
+  report(FindingKind::kUseAfterFree, type, what, true);
 }
 
 void Scheduler::tell_also(Op op, std::uint32_t object) {
@@ -370,16 +372,23 @@ void Scheduler::report_sleep_in_atomic(Where where) {
 
 void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where where) {
   const Task& task = *task_;
-  (void)lock;
   const LockOrder::Path path =
       lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
   if (path.length == 0 || !detectors_.lock_order) return;
   std::string object;
   std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
+  const auto name = [&](std::uint8_t index, const void* which) {
+    const std::string instance = instance_at(*this, which);
+    return lock_order_.name(index) + (instance.empty() ? "" : " (" + instance + ")");
+  };
+  const std::uint8_t held_class = path.classes[path.length - 1];
+  const auto held = std::find_if(task.held.begin(), task.held.end(), [&](const HeldLock& each) {
+    return each.class_index == held_class;
+  });
   report(FindingKind::kLockOrder, object,
          std::string("possible circular locking dependency: ") + task.name + " asks for " +
-             lock_order_.name(lock_class) + " while it holds " +
-             lock_order_.name(path.classes[path.length - 1]),
+             name(lock_class, lock) + " while it holds " +
+             name(held_class, held == task.held.end() ? nullptr : held->lock),
          false, std::move(details));
 }
 
@@ -513,6 +522,11 @@ void* operator new(std::size_t bytes) {
   if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes);
   if (void* data = std::malloc(bytes == 0 ? 1 : bytes)) return data;
   throw std::bad_alloc();
+}
+
+void* interleaf::allocate_typed(std::size_t bytes, const BlockType& type) {
+  if (t_state.allocate_from != nullptr) return t_state.allocate_from->allocate(bytes, 16, &type);
+  return operator new(bytes);
 }
 
 void* operator new(std::size_t bytes, std::align_val_t alignment) {

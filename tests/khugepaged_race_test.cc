@@ -175,14 +175,16 @@ std::string first_deadlock(std::string_view version) {
 }
 
 TEST(KhugepagedRaces, PurgeAndCollapseOfTwoRangesDeadlock) {
-  EXPECT_EQ(first_deadlock("6.12.95"),
-            "collapser waits for invalidate_lock in filemap_invalidate_lock_shared\n"
-            "opener waits for folio lock in truncate_inode_pages_range\n"
-            "called by page_cache_ra_unbounded");
-  EXPECT_EQ(first_deadlock("6.12.96"),
-            "collapser waits for invalidate_lock in filemap_invalidate_lock_shared\n"
-            "opener waits for folio lock in truncate_inode_pages_range\n"
-            "called by collapse_file");
+  EXPECT_EQ(
+      first_deadlock("6.12.95"),
+      "collapser waits for invalidate_lock (inode data) in filemap_invalidate_lock_shared\n"
+      "opener waits for folio lock (folio 5 at index 4 of data) in truncate_inode_pages_range\n"
+      "called by page_cache_ra_unbounded");
+  EXPECT_EQ(
+      first_deadlock("6.12.96"),
+      "collapser waits for invalidate_lock (inode data) in filemap_invalidate_lock_shared\n"
+      "opener waits for folio lock (folio 5 at index 4 of data) in truncate_inode_pages_range\n"
+      "called by collapse_file");
 }
 
 }  // namespace

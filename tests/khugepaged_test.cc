@@ -91,8 +91,8 @@ TEST(Khugepaged, CollapseWritesTheAppendOn6_12_96) {
   EXPECT_FALSE(story.dirty_beside_thp);
   /* The price of the fix; what it can come to: KhugepagedRaces.PurgeAndCollapse.... */
   EXPECT_EQ(story.found,
-            "possible circular locking dependency: user asks for "
-            "invalidate_lock while it holds folio lock\n");
+            "possible circular locking dependency: user asks for invalidate_lock (inode data) "
+            "while it holds folio lock (folio 9 at index 0..3 of data)\n");
 }
 
 TEST(Khugepaged, LargeFolioMappingsAreNotCountedAndNotPurged) {

@@ -51,14 +51,27 @@ TEST(Why, NamesThePurgeAndWhatItRacesWith) {
                flip.later.function == "get_write_access" && flip.instead.empty();
       });
   EXPECT_TRUE(named) << why_text(report);
+  for (const WhyLink& link : report.chain) {
+    const Flip& flip = report.causes.flips[link.group.flips.front()];
+    EXPECT_FALSE(flip.later.object_text.empty());
+    if (flip.later.function != "get_write_access") continue;
+    EXPECT_EQ(flip.later.object_text, "i_writecount of inode f");
+    EXPECT_NE(flip.later.before, flip.later.after);
+    EXPECT_NE(why_text(report).find("rmw of i_writecount of inode f: " + flip.later.before +
+                                    " -> " + flip.later.after),
+              std::string::npos);
+  }
   EXPECT_TRUE(report.chain[0].tested);
   for (const WhyLink& link : report.chain) EXPECT_FALSE(link.group.flips.empty());
 }
 
-TEST(Why, PrintsTheSameBytesEveryTime) {
+TEST(Why, PrintsTheSameBytesEveryTimeAndWithHelpers) {
   const Recording recording = recorded("thp-write-open");
-  const std::string text = why_text(explain_recording(recording, quick()));
-  EXPECT_EQ(why_text(explain_recording(recording, quick())), text);
+  WhyOptions options = quick();
+  options.tests = 2;
+  const std::string text = why_text(explain_recording(recording, options));
+  options.jobs = 2;
+  EXPECT_EQ(why_text(explain_recording(recording, options)), text);
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     EXPECT_LE(line.size(), 100u) << line;

@@ -59,7 +59,7 @@ std::string ScheduleFlags::text() const {
 }
 
 OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
-               const ScheduleFlags& flags) {
+               const ScheduleFlags& flags, bool named) {
   const Scenario& scenario = configuration->scenario;
   ScenarioWorld world(0, configuration);
   std::unique_ptr<Strategy> strategy;
@@ -76,7 +76,7 @@ OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
   }
   OneRun one;
   one.seed = parse_seed(flags.seed);
-  one.run = run_traced(world, *strategy, one.seed);
+  one.run = run_traced(world, *strategy, one.seed, named);
   if (table == nullptr) return one;
   one.table_rows = table->rows().size();
   one.table_rows_satisfied = table->satisfied();

@@ -30,7 +30,8 @@ int replay_main(const Flags& flags) {
   const Recording recording = load(flags.recording);
   Detectors detectors = detectors_of(recording);
   flags.detectors.apply(detectors);
-  const ReplayResult result = replay(recording, flags.loose, detectors);
+  const ReplayResult result =
+      replay(recording, flags.loose, detectors, flags.trace || flags.until != 0);
   const std::string verdict = verdict_of(result.run.result);
   int code = flags.verdict.exit_code(verdict);
   if (!result.exact && !result.same_verdict) code = kExitCannotJudge;

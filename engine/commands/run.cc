@@ -35,7 +35,7 @@ CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
 int run(const Flags& flags) {
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
-  OneRun one = run_one(configuration, flags.schedule);
+  OneRun one = run_one(configuration, flags.schedule, flags.trace);
   TracedRun& run = one.run;
   CrashReport cuts;
   std::optional<CrashFinding> cut;

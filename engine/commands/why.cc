@@ -4,6 +4,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "engine/commands/command.h"
 
 namespace interleaf {
@@ -12,6 +15,7 @@ namespace {
 struct Flags {
   WhyOptions options;
   std::string recording;
+  unsigned jobs = 0;  // 0: all cores
   bool json = false;
 };
 
@@ -40,6 +44,9 @@ Json json_of(const AccessSite& site) {
   json["line"] = site.line;
   json["object"] = site.object;
   json["role"] = site.role;
+  json["object_text"] = site.object_text;
+  json["before"] = site.before;
+  json["after"] = site.after;
   json["locks"] = site.locks;
   return json;
 }
@@ -68,6 +75,7 @@ Json json_of(const WhyReport& report, const WhyLink& link) {
   const EnforceResult& result = link.enforced;
   json["enforced"] = {{"outcome", outcome_name(result.outcome)},
                       {"preemptions", result.preemptions},
+                      {"found_by", result.found_by},
                       {"bound", result.bound},
                       {"orders", result.orders},
                       {"runs", result.runs},
@@ -92,7 +100,10 @@ Json json_of(const WhyReport& report) {
 }
 
 int why_main(const Flags& flags) {
-  const WhyReport report = explain_recording(load(flags.recording), flags.options);
+  WhyOptions options = flags.options;
+  const unsigned jobs = flags.jobs != 0 ? flags.jobs : std::thread::hardware_concurrency();
+  options.jobs = std::clamp(jobs, 1u, 64u);
+  const WhyReport report = explain_recording(load(flags.recording), options);
   if (flags.json) {
     print_json(json_of(report));
   } else {
@@ -114,6 +125,7 @@ Verb add_why(CLI::App& program) {
                    "enforce the order of this many causes and search again; 3");
   verb->add_option("--runs", flags->options.search_runs, "of each such search, at most; 20000")
       ->check(CLI::PositiveNumber);
+  verb->add_option("-j,--jobs", flags->jobs, "such searches in parallel; all cores");
   verb->add_option("--sample", flags->options.sample_runs,
                    "runs in which to see what locks are held elsewhere; 200; 0: none");
   verb->add_flag("--json", flags->json, "one JSON object on stdout, see docs/JSON.md");

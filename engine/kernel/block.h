@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/kernel/block_types.h"
 #include "engine/kernel/config.h"
 #include "scheduler/sync/atomic.h"
 #include "scheduler/sync/spinlock.h"
@@ -47,6 +48,10 @@ struct block_device {
 	std::vector<unsigned char *> own; /* those of them that were written in this run */
 
 	explicit block_device(const geometry &geo);
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, block_device_block);
+	}
 };
 
 /* The request is for this part of a folio; the only one it has. */

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <new>
 
+#include "engine/kernel/block_types.h"
 #include "engine/kernel/bug.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
@@ -22,8 +23,6 @@ namespace
 {
 
 constexpr interleaf::LockClass folio_lock_class{ "folio lock" };
-constexpr interleaf::BlockType folio_block{ "folio" };
-constexpr interleaf::BlockType contents_block{ "page contents" };
 
 interleaf::Arena &arena()
 {
@@ -144,7 +143,7 @@ folio::folio(unsigned nr_order)
 	const std::size_t size = std::size_t{ page_size() } << nr_order;
 	contents = static_cast<unsigned char *>(arena().allocate(size, 16, &contents_block));
 	content_numbers = static_cast<interleaf::ObjectNumber *>(
-		arena().allocate(nr * sizeof(interleaf::ObjectNumber), 16, &contents_block));
+		arena().allocate(nr * sizeof(interleaf::ObjectNumber), 16, &content_numbers_block));
 	for (unsigned i = 0; i < nr; i++)
 		new (&content_numbers[i]) interleaf::ObjectNumber;
 }
@@ -153,7 +152,7 @@ void folio_use_after_free(const folio *f)
 {
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
 	CHECK(scheduler != nullptr);
-	scheduler->report(interleaf::FindingKind::kUseAfterFree, folio_block.name,
+	scheduler->report(interleaf::FindingKind::kUseAfterFree, folio_block.role_name(),
 			  "the order of freed folio " + std::to_string(f->number) + " was used",
 			  true);
 }

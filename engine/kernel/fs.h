@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/kernel/block_types.h"
 #include "engine/kernel/config.h"
 #include "engine/kernel/errno.h"
 #include "engine/kernel/xarray.h"
@@ -120,6 +121,10 @@ struct inode {
 	std::vector<bool> unwritten; /* block_lock; a block without its data yet; may be shorter */
 
 	inode(super_block *sb, std::string file_name, unsigned ino);
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, inode_block);
+	}
 };
 
 enum file_modes : unsigned {
@@ -159,6 +164,11 @@ struct file {
 	errseq_t f_sb_err = 0;
 	file_ra_state f_ra;
 	const file_operations *f_op = nullptr;
+
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, file_block);
+	}
 };
 
 /* The dirty inodes of the filesystem, for its flusher. fs_writeback.cc */
@@ -180,6 +190,10 @@ struct super_block {
 	bdi_writeback s_wb;
 
 	super_block();
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, super_block_block);
+	}
 };
 
 /* i_size with its ordering rules (32-bit seqcounts are not modelled). i_size_write is what tells

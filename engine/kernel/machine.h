@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "engine/kernel/block_types.h"
 #include "engine/kernel/config.h"
 #include "engine/kernel/hooks.h"
 #include "engine/kernel/patch.h"
@@ -72,6 +73,10 @@ struct machine {
 	faults_left bio_faults;
 
 	machine();
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, machine_block);
+	}
 };
 
 struct machine_config {

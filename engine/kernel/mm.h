@@ -35,6 +35,8 @@ struct pte_t {
 	folio *f = nullptr;
 	std::uint32_t page = 0; /* which page of the folio */
 	std::uint32_t bits = 0;
+
+	static constexpr const interleaf::BlockType &entries = pte_entries_block;
 };
 inline bool pte_none(pte_t pte)
 {
@@ -60,6 +62,10 @@ struct pte_table {
 
 	pte_table();
 	~pte_table();
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, pte_table_block);
+	}
 };
 
 /* A PMD entry: nothing, a table, or a huge mapping of a PMD-order folio. */
@@ -67,6 +73,8 @@ struct pmd_t {
 	pte_table *table = nullptr;
 	folio *huge = nullptr;
 	std::uint32_t bits = 0; /* of a huge mapping */
+
+	static constexpr const interleaf::BlockType &entries = pmd_entries_block;
 };
 inline bool pmd_none(pmd_t pmd)
 {
@@ -92,6 +100,11 @@ struct vm_area_struct {
 	struct anon_vma own_anon_vma {
 		this
 	};
+
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, vm_area_struct_block);
+	}
 };
 
 struct mm_struct {
@@ -105,6 +118,10 @@ struct mm_struct {
 	const char *name;
 
 	mm_struct(const char *owner, unsigned pmds_max);
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, mm_struct_block);
+	}
 };
 
 std::uint64_t pmd_size();

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/kernel/bug.h"
+#include "engine/kernel/fields.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
 #include "scheduler/sync/mutex.h"
@@ -53,7 +54,34 @@ struct lru_state {
 	lru_list lists[2]; /* lru_lock; inactive, active. New ones come first */
 	interleaf::Mutex drain_mutex{ drain_mutex_class };
 	cpu_fbatches cpus[interleaf::kTasksMax + 1]; /* the last one is of the set-up */
+
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, lru_state_block);
+	}
 };
+
+namespace
+{
+
+constexpr interleaf::BlockField lru_state_fields[] = {
+	FIELD(lru_state, lru_lock),
+	FIELD(lru_state, drain_mutex),
+	{ "cpu_fbatches", offsetof(lru_state, cpus), sizeof(cpu_fbatches), interleaf::kTasksMax + 1,
+	  [](const interleaf::Scheduler &s, const void *object, unsigned cpu) {
+		  return interleaf::value_text(
+			  s, static_cast<const lru_state *>(object)->cpus[cpu].lock);
+	  } },
+};
+
+std::string no_name(const interleaf::Scheduler &, const void *)
+{
+	return "";
+}
+
+} // namespace
+
+const interleaf::BlockType lru_state_block{ "lru", "memory", lru_state_fields, no_name };
 
 namespace
 {

@@ -27,6 +27,12 @@ public:
 	TableEntry(const TableEntry &) = delete;
 	TableEntry &operator=(const TableEntry &) = delete;
 
+	/* Arrays of entries say what they are. */
+	static void *operator new[](std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, T::entries);
+	}
+
 	/* Software, as in Shared<T>: plain and marked accesses, one point each. */
 	T load(Where where = Where::current()) const { return read(false, where); }
 	T read_once(Where where = Where::current()) const { return read(true, where); }

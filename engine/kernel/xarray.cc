@@ -33,6 +33,7 @@
 #include "engine/kernel/bug.h"
 #include "engine/kernel/errno.h"
 #include "engine/kernel/machine.h"
+#include "engine/kernel/xa_node.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
 
@@ -41,34 +42,12 @@ namespace kernel
 
 using interleaf::Shared;
 
-/* The slots lie behind it. */
-struct xa_node {
-	interleaf::RcuHead rcu; /* first: the callback gets its address */
-	Shared<xa_node *> parent;
-	Shared<std::uint64_t> marks[XA_MARKS_MAX]; /* bit s: slot s has the mark */
-	std::uint8_t shift = 0; /* bits of the index below this node */
-	std::uint8_t offset = 0; /* slot in the parent */
-	std::uint8_t count = 0; /* slots in use */
-	std::uint8_t nr_values = 0; /* of these, values and their siblings */
-
-	Shared<void *> &slot(unsigned number)
-	{
-		return reinterpret_cast<Shared<void *> *>(this + 1)[number];
-	}
-};
-
 namespace
 {
 
 constexpr interleaf::LockClass xa_lock_class{ "xa_lock" };
-constexpr interleaf::BlockType xa_node_block{ "xa_node" };
 
 /* ---- entries ---- */
-
-std::uintptr_t bits_of(const void *entry)
-{
-	return reinterpret_cast<std::uintptr_t>(entry);
-}
 
 void *xa_mk_internal(std::uintptr_t value)
 {
@@ -80,31 +59,14 @@ void *xa_mk_sibling(unsigned offset)
 	return xa_mk_internal(offset);
 }
 
-unsigned xa_to_sibling(const void *entry)
-{
-	return static_cast<unsigned>(bits_of(entry) >> 2);
-}
-
-constexpr std::uintptr_t kRetryBits = 256 << 2 | 2;
-
 void *xa_retry_entry()
 {
 	return reinterpret_cast<void *>(kRetryBits);
 }
 
-bool xa_is_node(const void *entry)
-{
-	return xa_is_internal(entry) && bits_of(entry) > 4096;
-}
-
 void *xa_mk_node(const xa_node *node)
 {
 	return reinterpret_cast<void *>(bits_of(node) | 2);
-}
-
-xa_node *xa_to_node(const void *entry)
-{
-	return reinterpret_cast<xa_node *>(bits_of(entry) - 2);
 }
 
 /* ---- states of a walker, in place of its node ---- */

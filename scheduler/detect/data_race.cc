@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "scheduler/object_names.h"
 #include "scheduler/scheduler.h"
 
 namespace interleaf {
@@ -296,7 +297,9 @@ Finding describe_data_race(const Scheduler& scheduler, const Side& earlier, cons
   const Side* const sides[] = {swapped ? &later : &earlier, swapped ? &earlier : &later};
   const Arena::Block* block = scheduler.arena().find(later.address);
   const std::string object =
-      block != nullptr && block->type != nullptr ? block->type->name : "memory";
+      block != nullptr && block->type != nullptr ? block->type->role_name() : "memory";
+
+  const std::string name = name_at(scheduler, later.address);
 
   Finding finding;
   finding.kind = FindingKind::kDataRace;
@@ -308,7 +311,7 @@ Finding describe_data_race(const Scheduler& scheduler, const Side& earlier, cons
   finding.object = functions + ":" + object;
   finding.message = "BUG: data-race in " + functions;
   for (const Side* side : sides) {
-    finding.details.push_back(verb(*side) + " to " + object + " by task " +
+    finding.details.push_back(verb(*side) + " to " + (name.empty() ? object : name) + " by task " +
                               scheduler.task(side->task).name + " at step " +
                               std::to_string(side->step) + ", line " +
                               std::to_string(side->where.line()) + ":");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "scheduler/object_names.h"
 #include "scheduler/scheduler.h"
 
 namespace interleaf {
@@ -31,6 +32,8 @@ const char* waited_for(const Task& task) {
 std::string describe(const Scheduler& scheduler, TaskId id) {
   const Task& task = scheduler.task(id);
   std::string line = std::string(task.name) + " waits for " + waited_for(task);
+  const std::string which = instance_at(scheduler, task.next.address);
+  if (!which.empty()) line += " (" + which + ")";
   if (task.function() != nullptr) line += std::string(" in ") + task.function()->name;
   line += " since step " + std::to_string(task.last_step);
   const TaskId by = holder(scheduler, id);

@@ -46,6 +46,11 @@ struct AccessSite {
   // What is known of the object: the class of a lock, else the type of its block and the offset in
   // it; empty if there is neither.
   std::string role;
+  // read_values(): what it is called, "i_writecount of inode f", and what it held. Empty: not
+  // known.
+  std::string object_text;
+  std::string before;
+  std::string after;
   std::uint64_t kind = 0;          // ObjectKinds::of
   std::vector<std::string> locks;  // classes of the locks held, outermost first
   std::uint64_t region = 0;        // equal for steps of one region of the task

@@ -2,11 +2,15 @@
 #include "scheduler/search/enforce.h"
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "scheduler/dependence.h"
+#include "scheduler/search/linearize.h"
+#include "scheduler/search/reorder.h"
 
 namespace interleaf {
 namespace {
@@ -103,6 +107,98 @@ class InOrder final : public Enforcing {
   bool done_ = false;
 };
 
+// Lets `inner` choose among what the filter leaves.
+class Filtered final : public Strategy {
+ public:
+  Filtered(Strategy& inner, ChoiceFilter& filter) : inner_(inner), filter_(filter) {}
+
+  void begin(std::uint64_t seed) override {
+    filter_.begin();
+    inner_.begin(seed);
+  }
+  TaskId pick(const Scheduler& s, TaskMask runnable) override {
+    const HeapScope heap;
+    const TaskMask allowed = filter_.allowed(s, runnable);
+    TaskId next = static_cast<TaskId>(std::countr_zero(allowed));
+    if ((allowed & (allowed - 1)) != 0) {
+      next = inner_.pick(s, allowed);
+    } else if (inner_.sees_forced()) {
+      inner_.forced(s, next);
+    }
+    filter_.goes_on(s, next);
+    return next;
+  }
+  unsigned pick_value(const Scheduler& s, const char* kind, unsigned count) override {
+    return inner_.pick_value(s, kind, count);
+  }
+  bool sees_forced() const override { return true; }
+  void forced(const Scheduler& s, TaskId only) override {
+    const HeapScope heap;
+    filter_.allowed(s, task_bit(only));  // it is told that nobody else can go on
+    filter_.goes_on(s, only);
+    if (inner_.sees_forced()) inner_.forced(s, only);
+  }
+  bool sees_also() const override { return inner_.sees_also(); }
+  void also(const Scheduler& s, Op op, std::uint32_t object) override {
+    inner_.also(s, op, object);
+  }
+
+ private:
+  Strategy& inner_;
+  ChoiceFilter& filter_;
+};
+
+// A run that keeps the order has the finding: of several, one with the fewest preemptions.
+void note(const RunResult& run, const char* found_by, EnforceResult& result) {
+  if (result.outcome == Enforced::kLeaves && result.preemptions <= run.preemptions) return;
+  result.outcome = Enforced::kLeaves;
+  result.found_by = found_by;
+  result.preemptions = run.preemptions;
+}
+
+// Runs of the old steps, each as soon as it is not held, but that the held task's steps from the
+// group's access on come later: at first where the filter puts them, then behind one step more, and
+// so on. True if one has the finding.
+bool old_order_has_it(World& world, const CauseGroup& group, Enforcing& filter,
+                      const EnforceOptions& options,
+                      const std::function<bool(const RunResult&)>& same, EnforceResult& result) {
+  const auto replay = make_replay(options.schedule);
+  const auto recorder = make_step_recorder(*replay);
+  world.run(*recorder, options.run);
+  const OrderedRun steps = recorder->steps();
+  const AccessSite& held = group.atomicity ? group.foreign : group.first;
+  for (std::size_t behind = held.step; behind <= steps.size(); ++behind) {
+    if (behind > held.step && steps[behind - 1].task == held.task) continue;
+    std::vector<const OrderedStep*> order, moved;
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      if (i == behind) order.insert(order.end(), moved.begin(), moved.end());
+      const bool moves = steps[i].task == held.task && i + 1 >= held.step && i < behind;
+      (moves ? moved : order).push_back(&steps[i]);
+    }
+    if (behind >= steps.size()) order.insert(order.end(), moved.begin(), moved.end());
+    const auto reordered = make_reordered(std::move(order), 0);
+    Filtered filtered(*reordered, filter);
+    const RunResult& run = world.run(filtered, options.run);
+    if (same(run) && !filter.gave_up()) note(run, "the old order", result);
+  }
+  return result.outcome == Enforced::kLeaves;
+}
+
+// Samples of random priorities (pos), up to one that has the finding.
+void sample_it(World& world, Enforcing& filter, const EnforceOptions& options,
+               const std::function<bool(const RunResult&)>& same, EnforceResult& result) {
+  const auto pos = make_pos();
+  Filtered filtered(*pos, filter);
+  RunOptions run_options = options.run;
+  for (std::uint64_t seed = 0; seed < options.sample_runs; ++seed) {
+    run_options.seed = seed;
+    const RunResult& run = world.run(filtered, run_options);
+    if (!same(run) || filter.gave_up()) continue;
+    note(run, "a random run", result);
+    return;
+  }
+}
+
 }  // namespace
 
 EnforceResult test_enforced(World& world, const CauseGroup& group, const EnforceOptions& options,
@@ -114,6 +210,7 @@ EnforceResult test_enforced(World& world, const CauseGroup& group, const Enforce
     filter = std::make_unique<InOrder>(group);
   }
   EnforceResult result;
+  result.bound = options.preemptions;
   BoundedOptions bounded;
   bounded.preemptions_max = options.preemptions;
   bounded.runs_max = options.runs_max;
@@ -126,7 +223,6 @@ EnforceResult test_enforced(World& world, const CauseGroup& group, const Enforce
   };
   bounded.ended = [&](const RunResult&, const Hash128&) { result.given_up += filter->gave_up(); };
   const BoundedResult search = explore_bounded(world, bounded);
-  result.bound = options.preemptions;
   result.orders = search.classes;
   result.runs = search.runs;
   result.budget = search.budget;
@@ -137,6 +233,10 @@ EnforceResult test_enforced(World& world, const CauseGroup& group, const Enforce
     result.outcome = Enforced::kUndecided;
   } else {
     result.outcome = result.given_up != 0 ? Enforced::kDeadlocks : Enforced::kCloses;
+  }
+  if (result.outcome == Enforced::kUndecided && !options.schedule.empty() &&
+      !old_order_has_it(world, group, *filter, options, same, result)) {
+    sample_it(world, *filter, options, same, result);
   }
   return result;
 }

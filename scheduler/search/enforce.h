@@ -13,6 +13,11 @@
 // the cache of the search stays right. Accesses that are made besides an announced one
 // (Strategy::also) hold nobody. Where nobody else could go on, whoever was held may: a lock would
 // have deadlocked there. Such runs prove nothing and are counted.
+//
+// If the search is out of budget, cheaper tries follow: the old order of steps, as far as the
+// enforced one lets it, where the task that is held goes on as soon as it may, then in further runs
+// one step later each; and a sample of pos. A run of these that keeps the order and has the finding
+// is answer enough.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +37,8 @@ enum class Enforced : std::uint8_t {
 
 struct EnforceResult {
   Enforced outcome = Enforced::kUndecided;
-  std::uint64_t preemptions = 0;  // kLeaves: the fewest of a run with the finding
+  std::uint64_t preemptions = 0;  // kLeaves: of a run with the finding, by the search the fewest
+  const char* found_by = "";      // kLeaves after a search in vain: "the old order", "a random run"
   unsigned bound = 0;             // of the search
   std::uint64_t orders = 0;
   std::uint64_t runs = 0;      // that came to their end
@@ -42,8 +48,10 @@ struct EnforceResult {
 
 struct EnforceOptions {
   RunOptions run;
-  unsigned preemptions = 0;         // the bound: those of the run with the finding
-  std::uint64_t runs_max = 20'000;  // pruned ones included
+  Schedule schedule;                 // of the run with the finding; empty: the search alone
+  unsigned preemptions = 0;          // the bound: those of the run with the finding
+  std::uint64_t sample_runs = 3000;  // after it, if there is a schedule
+  std::uint64_t runs_max = 20'000;   // pruned ones included
   std::uint64_t prefixes_max = 8'000'000;
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <source_location>
 
@@ -67,6 +68,10 @@ class BitFlags {
       s->also(Op::kRead, numbers_[bit], &numbers_[bit], where);
     }
     return peek(bit);
+  }
+  // Where the object of a bit lies in this one, for tables of fields.
+  static constexpr std::size_t object_offset(unsigned bit) {
+    return offsetof(BitFlags, numbers_) + bit * sizeof(ObjectNumber);
   }
   bool peek(unsigned bit) const { return (word_ >> bit & 1) != 0; }
   std::uint32_t peek_all() const { return word_; }

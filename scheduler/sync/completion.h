@@ -31,6 +31,8 @@ class Completion {
     return done_ != 0;
   }
 
+  bool peek_done() const { return done_ != 0; }
+
  private:
   static constexpr std::uint32_t kForGood = ~std::uint32_t{0};
 

@@ -24,6 +24,7 @@ class Mutex : private Exclusive {
     if (Scheduler* s = Scheduler::current()) release(*s, where);
   }
   using Exclusive::held_by_me;
+  using Exclusive::owner;
 };
 
 }  // namespace interleaf

@@ -34,6 +34,8 @@ class Rcu {
   // The body of the grace-period task; never returns.
   [[noreturn]] void grace_periods();
 
+  TaskMask peek_readers() const { return readers_; }
+
  private:
   mutable ObjectNumber readers_number_;
   TaskMask readers_ = 0;     // tasks inside a read section

@@ -35,6 +35,13 @@ class Rwsem {
     return peek_locked();
   }
   bool peek_locked() const { return writer_ != kNoTask || readers_ != 0; }
+  TaskId peek_writer() const { return writer_; }
+  TaskMask peek_readers() const { return readers_; }
+  TaskMask peek_queued() const {
+    TaskMask tasks = 0;
+    for (unsigned i = 0; i < queued_; ++i) tasks |= task_bit(queue_[i]);
+    return tasks;
+  }
 
  private:
   void down(bool shared, Where where);

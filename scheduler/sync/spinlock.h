@@ -33,6 +33,7 @@ class Spinlock : private Exclusive {
     --s->current_task().atomic_depth;
   }
   using Exclusive::held_by_me;
+  using Exclusive::owner;
 };
 
 }  // namespace interleaf

@@ -40,6 +40,12 @@ class WaitQueue {
     finish_wait(where);
   }
 
+  TaskMask peek_waiting() const {
+    TaskMask tasks = 0;
+    for (unsigned i = 0; i < waiting_; ++i) tasks |= task_bit(queue_[i]);
+    return tasks;
+  }
+
  private:
   void remove(unsigned index);
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// How the tables of fields are written. A row is a member that owns points, with its contents in
+// words; the name is the member's path, a flag's is the bit's.
+//
+//     FIELD(inode, i_data.nrpages)
+//     FLAG(folio, flags, PG_dirty)
+//     NUMBER(super_block, "inodes", inodes_number)     an object without contents of its own
+#pragma once
+
+#include <cstddef>
+
+#include "engine/kernel/block_types.h"
+#include "scheduler/sync/bit_flags.h"
+#include "scheduler/sync/value_text.h"
+
+/* offsetof() of classes that are not of standard layout is defined by the compilers we use. */
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
+#define FIELD_AS(text, type, member)                                                             \
+	{                                                                                        \
+		text, offsetof(type, member), sizeof(static_cast<type *>(nullptr)->member), 1,   \
+			[](const interleaf::Scheduler &s, const void *object, unsigned) {        \
+				using interleaf::value_text;                                     \
+				return value_text(s, static_cast<const type *>(object)->member); \
+			}                                                                        \
+	}
+#define FIELD(type, member) FIELD_AS(#member, type, member)
+#define FLAG_AS(text, type, member, bit)                                                       \
+	{                                                                                      \
+		text,                                                                          \
+			offsetof(type, member) +                                               \
+				decltype(static_cast<type *>(nullptr)->member)::object_offset( \
+					bit),                                                  \
+			sizeof(interleaf::ObjectNumber), 1,                                    \
+			[](const interleaf::Scheduler &, const void *object, unsigned) {       \
+				const auto *whole = static_cast<const type *>(object);         \
+				return std::string(whole->member.peek(bit) ? "1" : "0");       \
+			}                                                                      \
+	}
+#define FLAG(type, member, bit) FLAG_AS(#bit, type, member, bit)
+#define NUMBER(type, text, member)                                            \
+	{                                                                     \
+		text, offsetof(type, member), sizeof(interleaf::ObjectNumber) \
+	}
+
+namespace kernel
+{
+
+struct faults_left;
+struct machine;
+struct pte_t;
+struct pmd_t;
+
+std::string value_text(const interleaf::Scheduler &scheduler, pte_t pte);
+std::string value_text(const interleaf::Scheduler &scheduler, pmd_t pmd);
+std::string value_text(const interleaf::Scheduler &scheduler, const faults_left &faults);
+
+/* The machine that the scheduler runs; reports have none of their own. */
+const machine &machine_of(const interleaf::Scheduler &scheduler);
+
+/* The first live block of this type for which wanted(object) is true, or null. Walks all. */
+template <typename T, typename Wanted>
+const T *find_object(const interleaf::Scheduler &scheduler, const interleaf::BlockType &type,
+		     Wanted wanted)
+{
+	const interleaf::Arena &arena = scheduler.arena();
+	for (const auto *block = arena.next_block(nullptr); block != nullptr;
+	     block = arena.next_block(block)) {
+		if (block->type != &type || !interleaf::Arena::is_live(*block))
+			continue;
+		const auto *object = static_cast<const T *>(block->data());
+		if (wanted(*object))
+			return object;
+	}
+	return nullptr;
+}
+
+} // namespace kernel
