@@ -35,6 +35,15 @@ const kernel::kernel_info& kernel_named(const std::string& name) {
   throw UserError("unknown kernel \"" + name + "\"", "", nearest_or_list(name, names));
 }
 
+// The first of those of which the patch needs one; null if it needs none.
+const kernel::patch_info* choice_of(const kernel::patch_info& patch) {
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& other = kernel::patch_at(i);
+    if ((patch.needs_one & kernel::patch_bit(other.patch)) != 0) return &other;
+  }
+  return nullptr;
+}
+
 // The patch, behind those that it needs.
 void add_with_needs(const kernel::patch_info& patch, std::vector<std::string>& slugs) {
   if (contains(slugs, patch.slug)) return;
@@ -42,7 +51,14 @@ void add_with_needs(const kernel::patch_info& patch, std::vector<std::string>& s
     const kernel::patch_info& other = kernel::patch_at(i);
     if ((patch.needs & kernel::patch_bit(other.patch)) != 0) add_with_needs(other, slugs);
   }
+  if (const kernel::patch_info* one = choice_of(patch)) add_with_needs(*one, slugs);
   slugs.emplace_back(patch.slug);
+}
+
+// What the patch builds on goes without saying, but not which of several.
+std::string name_with_choice(const kernel::patch_info& patch) {
+  const kernel::patch_info* one = choice_of(patch);
+  return (one == nullptr ? "" : std::string(one->slug) + "+") + std::string(patch.slug);
 }
 
 // The rows, each set of patches once.
@@ -51,6 +67,11 @@ class Rows {
   Rows() { rows_.push_back({"none", "", {}}); }
   void add_kernel(const kernel::kernel_info& kernel) {
     add({std::string(kernel.name), std::string(kernel.name), {}});
+  }
+  void add_patch(const kernel::patch_info& patch) {
+    std::vector<std::string> slugs;
+    add_with_needs(patch, slugs);
+    add({name_with_choice(patch), "", std::move(slugs)});
   }
   void add_patches(std::vector<std::string> slugs) {
     std::string name;
@@ -80,12 +101,25 @@ patch_set patches_of(const std::vector<std::string>& slugs) {
   return set;
 }
 
-// What makes of the scenario's own patches exactly those of the combination.
-Overrides overrides_for(const Scenario& scenario, const Combination& combination, Overrides base) {
+// Those that came into Linux: in a scenario of an older kernel, what its calls need.
+patch_set landed(patch_set set) {
+  patch_set found = 0;
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& patch = kernel::patch_at(i);
+    if (!patch.commit.empty()) found |= set & kernel::patch_bit(patch.patch);
+  }
+  return found;
+}
+
+// What makes of the scenario's own patches exactly those of the combination, and, if `backports`,
+// those that the scenario adds and that came into Linux.
+Overrides overrides_for(const Scenario& scenario, const Combination& combination, Overrides base,
+                        bool backports) {
   if (!combination.kernel.empty()) base.kernel = combination.kernel;
   const kernel::kernel_info& preset =
       kernel_named(base.kernel.empty() ? scenario.kernel : base.kernel);
-  const patch_set wanted = preset.patches | patches_of(combination.patches);
+  patch_set wanted = preset.patches | patches_of(combination.patches);
+  if (backports) wanted |= landed(patches_of(scenario.patches_with));
   const patch_set own =
       (preset.patches | patches_of(scenario.patches_with)) & ~patches_of(scenario.patches_without);
   for (unsigned i = 0; i < kernel::patch_count(); ++i) {
@@ -117,15 +151,9 @@ std::size_t weight_of(std::string_view verdict) {
 std::vector<Combination> combinations(const CombinationNames& names) {
   const bool all = !names.patches && !names.kernels && names.with.empty();
   Rows rows;
-  for (unsigned i = 0; all && i < kernel::patch_count(); ++i) {
-    std::vector<std::string> slugs;
-    add_with_needs(kernel::patch_at(i), slugs);
-    rows.add_patches(std::move(slugs));
-  }
+  for (unsigned i = 0; all && i < kernel::patch_count(); ++i) rows.add_patch(kernel::patch_at(i));
   for (const std::string& slug : names.patches.value_or(std::vector<std::string>())) {
-    std::vector<std::string> slugs;
-    add_with_needs(patch_named(slug), slugs);
-    rows.add_patches(std::move(slugs));
+    rows.add_patch(patch_named(slug));
   }
   for (const std::vector<std::string>& together : names.with) {
     std::vector<std::string> slugs;
@@ -180,14 +208,18 @@ Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> row
       cell.scenario = s;
       cell.combination = c;
       const Scenario& scenario = matrix.scenarios[s];
-      Overrides overrides = overrides_for(scenario, matrix.combinations[c], base);
-      try {
-        cell.configuration = configure(scenario, std::move(overrides));
-        const patch_set row = patches_of(matrix.combinations[c].patches);
-        cell.in_kernel = row != 0 && (row & ~cell.configuration->kernel->patches) == 0;
-      } catch (const CannotJudge& refusal) {
-        cell.refusal = refusal.what();
+      for (const bool backports : {true, false}) {
+        if (cell.configuration) break;
+        try {
+          cell.configuration =
+              configure(scenario, overrides_for(scenario, matrix.combinations[c], base, backports));
+          const patch_set row = patches_of(matrix.combinations[c].patches);
+          cell.in_kernel = row != 0 && (row & ~cell.configuration->kernel->patches) == 0;
+        } catch (const CannotJudge& refusal) {
+          cell.refusal = refusal.what();
+        }
       }
+      if (cell.configuration) cell.refusal.clear();
       const auto first =
           std::find_if(matrix.cells.begin(), matrix.cells.end(),
                        [&](const MatrixCell& other) { return one_question(other, cell); });
@@ -196,6 +228,36 @@ Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> row
     }
   }
   return matrix;
+}
+
+void drop_rows_without_question(Matrix& matrix) {
+  const auto asks = [&](std::size_t row) {
+    const std::string& kernel = matrix.combinations[row].kernel;
+    if (row == 0 || !kernel.empty()) return true;
+    for (std::size_t s = 0; s < matrix.scenarios.size(); ++s) {
+      const MatrixCell& cell = matrix.cell(s, row);
+      if (cell.configuration && !cell.in_kernel) return true;
+    }
+    return false;
+  };
+  std::vector<Combination> rows;
+  std::vector<bool> stays;
+  for (std::size_t row = 0; row < matrix.combinations.size(); ++row) {
+    stays.push_back(asks(row));
+    if (stays.back()) rows.push_back(matrix.combinations[row]);
+  }
+  std::vector<MatrixCell> cells;
+  for (MatrixCell& cell : matrix.cells) {
+    if (!stays[cell.combination]) continue;
+    cell.combination = cells.size() % rows.size();
+    const auto first = std::find_if(cells.begin(), cells.end(), [&](const MatrixCell& other) {
+      return one_question(other, cell);
+    });
+    cell.same_as = static_cast<std::size_t>(first - cells.begin());
+    cells.push_back(std::move(cell));
+  }
+  matrix.combinations = std::move(rows);
+  matrix.cells = std::move(cells);
 }
 
 void set_result(Matrix& matrix, std::size_t index, const CellResult& result) {

@@ -3,8 +3,9 @@
 // kernel with one set of patches, all to the same bound. What a patch closes and what it leaves
 // open is read off a column; how much of that is proven stands in the cell.
 //
-// A combination names its whole set of patches: the `patches` of a scenario do not count here, else
-// a row would mean another thing in every column. Cells with one question have one answer: where a
+// A combination names its whole set of patches: what a scenario adds and never came into Linux does
+// not count here, else a row would mean another thing in every column. What it adds and did (to an
+// older kernel) stays, where it fits. Cells with one question have one answer: where a
 // scenario comes out with the same patches and the same known signatures twice, it is searched
 // once.
 //
@@ -106,6 +107,9 @@ struct Matrix {
 // All cells, none searched. `base`: what the command line says for all of them; no patches.
 Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> combinations,
                    const Overrides& base);
+
+// Leaves out the rows of patches that each scenario's kernel has already or cannot take.
+void drop_rows_without_question(Matrix& matrix);
 
 // Cell `index` and those that are the same as it get this result.
 void set_result(Matrix& matrix, std::size_t index, const CellResult& result);

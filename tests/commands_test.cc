@@ -146,7 +146,8 @@ TEST_F(Commands, CannotJudgePatchesThatAreThereOrNotThere) {
        "6.12.95 does not have khugepaged-write-all-dirty: leave --without"},
       {"run thp-write-open --kernel 7.2 --with open-recheck-under-lock",
        "open-recheck-under-lock does not fit 7.2, where no-write-open-purge"},
-      {"explore canary --kernel 5.14", "collapse and truncate of 5.14.0"},
+      {"explore canary --kernel 5.14 --with purge-under-lock",
+       "purge-under-lock does not fit 5.14.0, it builds on invalidate-lock"},
   };
   for (const auto& [arguments, sentence] : cases) {
     const Output output = interleaf(arguments);

@@ -275,7 +275,10 @@ Tree port_tree(const Case& each) {
   ScenarioWorld world(0, configure(load_scenario(file.string()), std::move(overrides)));
   const auto strategy = make_strategy(world, "keep-running");
   const TracedRun run = run_traced(world, *strategy, 0);
-  EXPECT_EQ(verdict_of(run.result), "clean");
+  // The unfixed kernels lose the tail, which the cases go through.
+  const std::string verdict = verdict_of(run.result);
+  EXPECT_TRUE(verdict == "clean" || (each.kernel != kPortedKernel && verdict == "lost-dirty-data"))
+      << verdict;
   const bool other = each.kernel == kPortedKernel && each.persona == "xfs" && !how.xfs_call.empty();
   const std::string_view wanted = other ? how.xfs_call : how.call;
   for (const SystemCall& call : system_calls(run.trace)) {

@@ -116,7 +116,7 @@ constexpr std::string_view kLoops =
     "    - fsync(fd)\n  b:\n    - wait(a)\n    - fd = open(\"f\", O_RDONLY)\n    - read(fd, 8K)\n"
     "daemons: {flusher: , khugepaged: {scans: 2}}\nfaults: {bio: 2}\n"
     "table: |\n  a                b\n  do_dentry_open\n"
-    "# about the end\nexpect:\n  - {verdict: clean}\n  - {verdict: unknown}\n";
+    "expect:\n  - {verdict: clean}\n  - {verdict: unknown}\n";
 
 std::shared_ptr<const Configuration> loops() {
   return configure(parse_scenario(kLoops, "loops.yaml"), {});
@@ -159,7 +159,7 @@ TEST(ScenarioText, KeepsWhatDoesNotChangeAndReadsBack) {
             "          - 'pwrite(fd, \"x: y\", 4, 8K)'\n  b:\n    - wait(a)\n"
             "    - fd = open(\"f\", O_RDONLY)\n    - read(fd, 8K)\n"
             "daemons:\n  - khugepaged: {scans: 2}\n"
-            "# about the end\nexpect: {verdict: lost-dirty-data}\n");
+            "expect: {verdict: lost-dirty-data}\n");
   edit.tasks.clear();
   EXPECT_EQ(edited_text(*configuration, edit), std::nullopt);
 }

@@ -84,7 +84,10 @@ Matrix matrix_of(const Flags& flags) {
   for (const std::string& given : flags.scenarios) {
     for (const std::string& name : scenarios_named(given)) scenarios.push_back(load_scenario(name));
   }
-  return make_matrix(std::move(scenarios), combinations(rows_of(flags)), flags.base.overrides());
+  const CombinationNames names = rows_of(flags);
+  Matrix matrix = make_matrix(std::move(scenarios), combinations(names), flags.base.overrides());
+  if (!names.patches && !names.kernels && names.with.empty()) drop_rows_without_question(matrix);
+  return matrix;
 }
 
 // What the answers of all cells depend on, but for scenario and patches.

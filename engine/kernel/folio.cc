@@ -116,10 +116,15 @@ folio *__folio_alloc(unsigned order)
 		scheduler->might_sleep(std::source_location::current());
 	if (should_fail("folio_alloc"))
 		return nullptr;
-	return new (arena().allocate(sizeof(folio), alignof(folio), &folio_block)) folio(order);
+	return new_folio(order);
 }
 
 } // namespace
+
+folio *new_folio(unsigned order)
+{
+	return new (arena().allocate(sizeof(folio), alignof(folio), &folio_block)) folio(order);
+}
 
 /* The last reference is gone: count zero. */
 void __folio_put(folio *f)

@@ -82,8 +82,10 @@ inline bool folio_test_large(const folio *f)
 	return folio_order(f) != 0;
 }
 
-/* Splitting: the folio keeps its first page only. Its references are frozen. */
+/* Splitting: the folio keeps its first page only, its references are frozen; new_folio() makes the
+ * others, which in Linux are there already. */
 void folio_become_single(folio *f);
+folio *new_folio(unsigned order);
 
 /* Allocation: order 0 or more, one reference, contents undefined; null if it fails (a choice). */
 folio *folio_alloc(unsigned order);

@@ -51,7 +51,7 @@ void unmap_folio(folio *f)
 folio *split_huge_page_tail(folio *head, unsigned i, address_space *mapping)
 {
 	FRAME(__split_huge_page_tail);
-	auto *tail = new folio(0);
+	folio *tail = new_folio(0);
 	tail->lock.try_lock();
 	for (const pageflags flag :
 	     { PG_referenced, PG_uptodate, PG_dirty, PG_active, PG_workingset, PG_mappedtodisk }) {
