@@ -9,10 +9,10 @@ namespace {
 
 constexpr std::size_t kStackGuessed = 512;  // bytes in use, of a suspended task
 
-// Copying a KiB away and back costs about as much as repeating a step.
+// Copying a KiB away and back costs about as much as repeating two steps.
 unsigned snapshot_steps_for(const World& world) {
   const std::size_t bytes = world.arena().used() + world.scheduler().task_count() * kStackGuessed;
-  return static_cast<unsigned>(std::clamp<std::size_t>(bytes / 1024, 8, 256));
+  return static_cast<unsigned>(std::clamp<std::size_t>(bytes / 512, 8, 256));
 }
 
 std::size_t bytes(const World::Snapshot& snapshot) {
