@@ -51,6 +51,21 @@ daemons: [flusher]
             "");
 }
 
+// Called a loss at unmount: a store that came after the truncation began and before it unmapped.
+TEST(Oracle, DoesNotCallAStoreLostThatATruncationOverlaps) {
+  EXPECT_EQ(found(R"(
+tasks:
+  a:
+    - fd = open("f", O_RDWR)
+    - p = mmap(fd, 0, 4K, PROT_READ|PROT_WRITE, MAP_SHARED)
+    - store(p, pattern(3), 1K)
+  c:
+    - fd = open("f", O_RDWR)
+    - ftruncate(fd, 0) = 0
+)"),
+            "");
+}
+
 TEST(Oracle, TakesEitherOfTwoOverlappingWrites) {
   EXPECT_EQ(found(R"(
 tasks:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the fixes close and what they leave open, by all orders with at most one preemption of small
-// workloads of the THP scenarios: the tables of docs/FINDINGS.md, "What closes what".
+// What the fixes close and what they leave open, by all orders with at most one preemption of the
+// small THP scenarios: the tables of docs/FINDINGS.md, "What closes what".
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,46 +15,9 @@
 namespace interleaf {
 namespace {
 
-// Less to do than in the scenarios: 2 pages to a huge page, no readahead, no flusher, no close().
-std::string workload(std::string_view pages, std::string_view tasks) {
-  return "title: t\nkernel: 6.12.95\npersona: ext4\n"
-         "geometry: {hpage_pages: 2, readahead_pages: 0}\n"
-         "files:\n  f: {size: " +
-         std::string(pages) + ", content: pattern(7)}\ntasks:\n" + std::string(tasks) +
-         "expect: {verdict: clean}\n";
-}
-
-constexpr char kWriter[] =
-    "  writer:\n    - fd = open(\"f\", O_RDWR)\n    - pwrite(fd, pattern(91), 4K, 1H)\n"
-    "    - close(fd)\n";
-constexpr char kCollapse[] =
-    "    - rd = open(\"f\", O_RDONLY)\n    - p = mmap(rd, 0, 1H, PROT_READ, MAP_PRIVATE)\n"
-    "    - touch(p, 1H)\n    - madvise(p, 1H, MADV_COLLAPSE)\n";
-constexpr char kCollapseTwo[] =
-    "    - rd = open(\"f\", O_RDONLY)\n    - p = mmap(rd, 0, 2H, PROT_READ, MAP_PRIVATE)\n"
-    "    - touch(p, 2H)\n    - madvise(p, 1H, MADV_COLLAPSE)\n"
-    "    - madvise(p + 1H, 1H, MADV_COLLAPSE)\n";
-constexpr char kOpen[] = "    - fd = open(\"f\", O_RDWR)\n";
-
-std::string task(const char* name, const char* waits_for, const std::string& calls) {
-  const std::string wait =
-      waits_for == nullptr ? "" : "    - wait(" + std::string(waits_for) + ")\n";
-  return "  " + std::string(name) + ":\n" + wait + calls;
-}
-
 // In the order of the tables' columns.
-std::vector<std::string> workloads() {
-  return {
-      workload("1H", kWriter + task("collapser", "writer", kCollapse) +
-                         task("opener", "collapser", kOpen)),
-      workload("1H",
-               kWriter + task("collapser", "writer", kCollapse) + task("opener", "writer", kOpen)),
-      workload("2H", task("collapser", nullptr, kCollapse) + task("opener", "collapser", kOpen) +
-                         task("second", "collapser",
-                              kOpen + std::string("    - pwrite(fd, pattern(91), 4K, 1H)\n"))),
-      workload("2H", task("collapser", nullptr, kCollapseTwo) + task("opener", nullptr, kOpen)),
-  };
-}
+constexpr const char* kWorkloads[] = {"thp-small-write-open", "thp-small-vs-collapse",
+                                      "thp-small-vs-purge", "thp-small-deadlock"};
 
 struct Row {
   const char* kernel;
@@ -68,15 +31,14 @@ void PrintTo(const Row& row, std::ostream* out) {
   for (const std::string& slug : row.with) *out << " + " << slug;
 }
 
-std::string outcome(const Row& row, const std::string& text) {
+std::string outcome(const Row& row, const char* workload) {
   Overrides overrides;
   overrides.kernel = row.kernel;
   overrides.persona = row.persona;
   overrides.with = row.with;
   ExploreOptions options;
   options.ignore = {"lock-order:"};
-  const ExploreReport report =
-      explore(configure(parse_scenario(text, "t.yaml"), overrides), options);
+  const ExploreReport report = explore(configure(load_scenario(workload), overrides), options);
   if (report.findings.empty()) return report.search.complete ? "closed" : "unknown";
   const std::string verdict = verdict_of(report.findings.front().run.result);
   return verdict == "lost-dirty-data" ? "lost" : verdict;
@@ -86,8 +48,8 @@ class ThpFixes : public testing::TestWithParam<Row> {};
 
 TEST_P(ThpFixes, CloseWhatTheTableSays) {
   std::string outcomes;
-  for (const std::string& text : workloads()) {
-    outcomes += (outcomes.empty() ? "" : " ") + outcome(GetParam(), text);
+  for (const char* workload : kWorkloads) {
+    outcomes += (outcomes.empty() ? "" : " ") + outcome(GetParam(), workload);
   }
   EXPECT_EQ(outcomes, GetParam().outcome);
 }

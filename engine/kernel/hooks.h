@@ -33,7 +33,8 @@ public:
 	virtual unsigned read_begin(inode &node, loff_t pos, std::size_t len) = 0;
 	virtual void read_end(unsigned read, const void *data, long got) = 0;
 
-	/* The user asked for these bytes to go: truncate (len < 0: to infinity), hole punch. */
+	/* The user asked for these bytes to go: truncate (len < 0: to infinity), hole punch. Once
+	 * before they do, once when they have gone: stores through mappings may come in between. */
 	virtual void logical_discard(inode &node, loff_t pos, loff_t len) = 0;
 	/* i_size changed. */
 	virtual void size_changed(inode &node, loff_t size) = 0;

@@ -27,9 +27,14 @@ int notify_change_size(inode *node, loff_t size)
 {
 	FRAME(notify_change);
 
-	if (size < node->i_size.look())
+	const bool shrinks = size < node->i_size.look();
+	if (shrinks)
 		this_machine().watcher->logical_discard(*node, size, -1);
-	return node->i_op->setattr_size(node, size);
+	const int error = node->i_op->setattr_size(node, size);
+	/* What was stored through mappings meanwhile, until they were gone, may go too. */
+	if (shrinks && error == 0)
+		this_machine().watcher->logical_discard(*node, size, -1);
+	return error;
 }
 
 /* -EINVAL for a negative size. May sleep: takes i_rwsem. */
