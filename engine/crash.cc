@@ -352,7 +352,7 @@ bool CrashSearch::replay(Strategy& strategy, PowerCut cut, bool by_landmark, Tra
   RunOptions options = world_.run_options();
   options.observer = &collector;
   run.result = log_.run(world_.world(), strategy, options);
-  collector.finish();
+  collector.finish(world_.world().scheduler());
   run.result.findings.clear();
   if (by_landmark && !find_landmarks(log_, cut)) return false;
   const CrashOracle oracle(log_, world_.configuration().geometry);

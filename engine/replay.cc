@@ -184,7 +184,7 @@ TracedRun run_by_landmarks(ScenarioWorld& world, const Recording& recording,
   RunOptions options = world.run_options();
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
-  collector.finish();
+  collector.finish(world.world().scheduler());
   if (missed != nullptr) *missed = std::move(strategy).missed();
   return run;
 }

@@ -36,7 +36,7 @@ TracedRun run_traced(ScenarioWorld& world, Strategy& strategy, std::uint64_t see
   RunOptions options = world.run_options(seed);
   options.observer = &collector;
   run.result = world.world().run(strategy, options);
-  collector.finish();
+  collector.finish(world.world().scheduler());
   if (auto* learning = dynamic_cast<LearningStrategy*>(&strategy)) learning->ended(run.result);
   return run;
 }
@@ -61,15 +61,21 @@ std::vector<Recording::Switch> switches_of(const Trace& trace) {
   std::vector<std::uint64_t> nth(steps.size());
   AccessCounts counts;
   for (std::size_t i = 0; i < steps.size(); ++i) nth[i] = counts.count(*steps[i]);
-  // The access a task was about to make is the next one it makes.
-  std::vector<std::size_t> next_of_task(steps.size());
-  std::vector<std::size_t> upcoming(trace.tasks.size(), steps.size());
-  for (std::size_t i = steps.size(); i-- > 0;) {
+  // The access a task was about to make is the next one it makes, or announced when the run ended.
+  const std::size_t performed = steps.size();
+  std::vector<std::size_t> next_of_task(performed);
+  std::vector<std::size_t> upcoming(trace.tasks.size(), performed + trace.announced.size());
+  for (const TraceEvent& event : trace.announced) {
+    upcoming[event.task] = steps.size();
+    steps.push_back(&event);
+    nth.push_back(counts.count(event));
+  }
+  for (std::size_t i = performed; i-- > 0;) {
     next_of_task[i] = upcoming[steps[i]->task];
     upcoming[steps[i]->task] = i;
   }
   std::vector<Recording::Switch> switches;
-  for (std::size_t i = 0; i < steps.size(); ++i) {
+  for (std::size_t i = 0; i < performed; ++i) {
     const TraceEvent& step = *steps[i];
     const bool first = i == 0;
     if (!first && steps[i - 1]->task == step.task) continue;

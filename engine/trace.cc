@@ -39,7 +39,7 @@ void TraceCollector::event(const Scheduler& scheduler, const Task& task, const A
 }
 
 std::uint32_t TraceCollector::add_name(const Scheduler& scheduler, const Access& access) {
-  finish();
+  end_access();
   if (!names_) names_.emplace(scheduler);
   Named& named = under_way_.emplace();
   named.text = static_cast<std::uint32_t>(trace_.texts.size());
@@ -51,7 +51,22 @@ std::uint32_t TraceCollector::add_name(const Scheduler& scheduler, const Access&
   return named.text;
 }
 
-void TraceCollector::finish() {
+void TraceCollector::finish(const Scheduler& scheduler) {
+  end_access();
+  for (TaskId id = 0; id < scheduler.task_count(); ++id) {
+    const Task& task = scheduler.task(id);
+    if (task.finished) continue;
+    TraceEvent event{};
+    event.kind = TraceEvent::Kind::kStep;
+    event.op = task.next.op;
+    event.task = id;
+    event.function = task.function();
+    event.where = task.next.where;
+    trace_.announced.push_back(event);
+  }
+}
+
+void TraceCollector::end_access() {
   if (!under_way_) return;
   const Named& named = *under_way_;
   if (!named.name.empty()) {

@@ -39,6 +39,7 @@ struct Trace {
   std::vector<std::string> tasks;  // names by id
   std::vector<bool> daemons;
   std::vector<TraceEvent> events;
+  std::vector<TraceEvent> announced;  // steps that tasks were about to make when the run ended
   std::vector<std::string> texts;
 };
 
@@ -47,7 +48,7 @@ class TraceCollector final : public Observer {
  public:
   explicit TraceCollector(Trace& trace) : trace_(trace) {}
   // After the run, while its World is at its end.
-  void finish();
+  void finish(const Scheduler& scheduler);
 
   void event(const Scheduler& scheduler, const Task& task, const Access& access) override;
   void enter(const Scheduler& scheduler, const Task& task, const Function& function) override;
@@ -66,6 +67,7 @@ class TraceCollector final : public Observer {
     std::string before;
   };
 
+  void end_access();
   TraceEvent& add(TraceEvent::Kind kind, const Scheduler& scheduler, const Task& task);
   std::uint32_t add_name(const Scheduler& scheduler, const Access& access);
 

@@ -108,7 +108,8 @@ TEST(Open, TruncateAnnouncesWhatGoes) {
   EXPECT_EQ(error[0], 0);
   EXPECT_EQ(error[1], 0);
   EXPECT_EQ(error[2], -EINVAL);
-  EXPECT_EQ(watcher.told, "discard 8192-; size 8192; size 16384; discard 0-; size 0");
+  EXPECT_EQ(watcher.told,
+            "discard 8192-; size 8192; discard 8192-; size 16384; discard 0-; size 0; discard 0-");
 }
 
 TEST(Open, SyncPromisesOnlyForTheWholeFile) {

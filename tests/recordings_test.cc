@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 std::vector<std::string> recordings() {
   std::vector<std::string> paths;
-  for (const auto& entry : fs::directory_iterator(INTERLEAF_SOURCE_DIR "/recordings")) {
+  for (const auto& entry : fs::recursive_directory_iterator(INTERLEAF_SOURCE_DIR "/recordings")) {
     if (entry.path().extension() == ".rec") paths.push_back(entry.path().string());
   }
   std::sort(paths.begin(), paths.end());
@@ -62,7 +62,8 @@ TEST_P(Recordings, AreSmall) {
 
 INSTANTIATE_TEST_SUITE_P(All, Recordings, testing::ValuesIn(recordings()), [](const auto& each) {
   std::string name = fs::path(each.param).stem().string();
-  std::replace(name.begin(), name.end(), '-', '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '-' || c == '.'; }, '_');
   return name;
 });
 
