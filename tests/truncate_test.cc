@@ -156,8 +156,9 @@ TEST(Truncate, LargeFolioAtEdgeIsSplitAndKeepsThePagesBefore) {
     });
     const interleaf::RunResult& result = harness.run_in_order();
     EXPECT_TRUE(result.clean()) << describe(result);
-    harness.inspect(
-        [dirty] { EXPECT_EQ(cached("f"), dirty ? "4D 5D nrpages=2 dirty=2" : "4 5 nrpages=2 dirty=0"); });
+    harness.inspect([dirty] {
+      EXPECT_EQ(cached("f"), dirty ? "4D 5D nrpages=2 dirty=2" : "4 5 nrpages=2 dirty=0");
+    });
   }
 }
 

@@ -29,8 +29,8 @@ struct OneRun {
   std::string unsatisfied;  // why the next row could not happen; empty: all did
 };
 
-// `named`: the trace has names and values of what is accessed. Errors: UserError for a strategy, table
-// or seed that there is not.
+// `named`: the trace has names and values of what is accessed. Errors: UserError for a strategy,
+// table or seed that there is not.
 OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
                const ScheduleFlags& flags, bool named = false);
 

@@ -272,9 +272,8 @@ constexpr std::array<patch_info, static_cast<unsigned>(Patch::kCount)> kPatches 
 } };
 
 /* Each set holds what the one before it has. */
-constexpr patch_set k5_15_4 = bits_of(
-	{ kInvalidateLock, kSkipWriteback, kPurgeUnderLock, kPurgeKeepsPrivate, kSplitCountsThp,
-	  kNoIndexAssert });
+constexpr patch_set k5_15_4 = bits_of({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock,
+					kPurgeKeepsPrivate, kSplitCountsThp, kNoIndexAssert });
 constexpr patch_set k6_1 = k5_15_4 | bits_of({ kFolioTruncate, kUnmapByRmap, kMadviseCollapse });
 constexpr patch_set k6_12 = k6_1 | bits_of({ kCollapseKeepsOldFolios, kNoVmExec });
 constexpr patch_set k7_2 = k6_12 | bits_of({ kDirtyIsTransient, kMadviseWritesBack, kDirtyRecheck,
