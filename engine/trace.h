@@ -60,9 +60,9 @@ class TraceCollector final : public Observer {
  private:
   // The step under way: what its object holds is known when it is over.
   struct Named {
-    std::uint32_t text = 0;
-    std::uint32_t object = 0;
-    bool only_reads = false;
+    std::uint32_t text;
+    std::uint32_t object;
+    bool only_reads;
     std::string name;
     std::string before;
   };

@@ -420,20 +420,22 @@ struct RoomInUse {
   std::uint32_t stack, entered, held;
 };
 
+constexpr std::size_t kPointer = sizeof(void*);
+
 }  // namespace
 
 void Scheduler::save_outside(Image& image) const {
   const std::uint32_t objects = objects_ - kPrivateObject;
   image.append(&objects, sizeof(objects));
   if (objects != 0) {
-    image.append(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+    image.append(&outside_->places[kPrivateObject + 1], objects * kPointer);
   }
   for (TaskId id = 0; id < task_count_; ++id) {
     const Task& task = *tasks_[id];
     const RoomInUse in_use{task.depth, task.entered_count, task.held.in_room()};
     image.append(&in_use, sizeof(in_use));
-    image.append(task.stack, in_use.stack * sizeof(*task.stack));
-    image.append(task.entered, in_use.entered * sizeof(*task.entered));
+    image.append(task.stack, in_use.stack * kPointer);
+    image.append(task.entered, in_use.entered * kPointer);
     image.append(task.held.begin(), in_use.held * sizeof(HeldLock));
   }
 }
@@ -442,14 +444,14 @@ void Scheduler::restore_outside(ImageReader& image) {
   std::uint32_t objects = 0;
   image.take(&objects, sizeof(objects));
   if (objects != 0) {
-    image.take(&outside_->places[kPrivateObject + 1], objects * sizeof(ObjectNumber*));
+    image.take(&outside_->places[kPrivateObject + 1], objects * kPointer);
   }
   for (TaskId id = 0; id < task_count_; ++id) {
     RoomInUse in_use;
     image.take(&in_use, sizeof(in_use));
     TaskRoom& room = outside_->rooms[id];
-    image.take(room.stack, in_use.stack * sizeof(*room.stack));
-    image.take(room.entered, in_use.entered * sizeof(*room.entered));
+    image.take(room.stack, in_use.stack * kPointer);
+    image.take(room.entered, in_use.entered * kPointer);
     image.take(room.held, in_use.held * sizeof(HeldLock));
   }
 }

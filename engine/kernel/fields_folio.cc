@@ -44,7 +44,7 @@ constexpr interleaf::BlockField folio_fields[] = {
 std::string folio_name(const interleaf::Scheduler &, const void *object)
 {
 	const auto *f = static_cast<const folio *>(object);
-	const std::string text = "folio " + std::to_string(f->number);
+	std::string text = "folio " + std::to_string(f->number);
 	if (f->order >= interleaf::kPoisoned)
 		return "freed " + text;
 	if (f->flags.peek(PG_anon))
