@@ -41,7 +41,8 @@ void TraceCollector::event(const Scheduler& scheduler, const Task& task, const A
 std::uint32_t TraceCollector::add_name(const Scheduler& scheduler, const Access& access) {
   end_access();
   if (!names_) names_.emplace(scheduler);
-  Named& named = under_way_.emplace(Named());
+  under_way_.emplace();
+  Named& named = *under_way_;
   named.text = static_cast<std::uint32_t>(trace_.texts.size());
   named.object = access.object;
   named.only_reads = op_only_reads(access.op);
