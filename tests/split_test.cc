@@ -129,6 +129,32 @@ TEST(Pageout, LeavesDirtyPagesAndThoseUnderWriteback) {
   EXPECT_EQ(machine.inspect([&] { return cache(find_inode("data"), 0, 2); }), "0:r2LDPd 1:-");
 }
 
+TEST(Pageout, FreesPagesThatWereUsedOften) {
+  kernel_harness machine;
+  machine.file("data", pattern(2));
+  mm_struct* mm = nullptr;
+  bool active = false;
+  machine.setup([&] { mm = new mm_struct("user", 16); });
+  machine.task("user", [&] {
+    inode* node = find_inode("data");
+    char byte = 0;
+    for (int i = 0; i < 3; ++i) read_pages(node, 0, 1, &byte);
+    lru_add_drain_all();
+    active = folio_test_active(static_cast<folio*>(xa_peek(&node->i_data.i_pages, 0).entry));
+    file* f = do_open(node, O_RDWR);
+    const auto address =
+        static_cast<std::uint64_t>(do_mmap(mm, f, 0, kPage, PROT_READ, MAP_SHARED));
+    unsigned char seen = 0;
+    access_load(mm, address, &seen, 1);
+    do_madvise(mm, address, kPage, MADV_PAGEOUT);
+    filp_close(f);
+  });
+  const interleaf::RunResult& result = machine.run_in_order();
+  EXPECT_TRUE(result.clean());
+  EXPECT_TRUE(active);
+  EXPECT_EQ(machine.inspect([&] { return cache(find_inode("data"), 0, 1); }), "0:-");
+}
+
 TEST(Split, TruncationInsideAHugePageKeepsWhatIsBeforeIt) {
   kernel_harness machine;
   machine.file("data", pattern(4));

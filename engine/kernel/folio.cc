@@ -102,13 +102,6 @@ void free_unref_folio(folio *f)
 	free_folio_memory(f);
 }
 
-void free_unref_folios(folio **folios, unsigned nr)
-{
-	FRAME(free_unref_folios);
-	for (unsigned i = 0; i < nr; i++)
-		free_unref_folio(folios[i]);
-}
-
 folio *__folio_alloc(unsigned order)
 {
 	FRAME(__folio_alloc_noprof);
@@ -120,6 +113,13 @@ folio *__folio_alloc(unsigned order)
 }
 
 } // namespace
+
+void free_unref_folios(folio **folios, unsigned nr)
+{
+	FRAME(free_unref_folios);
+	for (unsigned i = 0; i < nr; i++)
+		free_unref_folio(folios[i]);
+}
 
 folio *new_folio(unsigned order)
 {

@@ -97,6 +97,8 @@ bool folio_try_get(folio *f, std::source_location where = std::source_location::
 void folio_put(folio *f, std::source_location where = std::source_location::current());
 /* Frees a folio whose last reference is gone, or frozen for good. */
 void __folio_put(folio *f);
+/* The same, several that are off the LRU already; there may be none. */
+void free_unref_folios(folio **folios, unsigned nr);
 void folio_put_refs(folio *f, int count,
 		    std::source_location where = std::source_location::current());
 void folios_put_refs(folio **folios, unsigned nr);

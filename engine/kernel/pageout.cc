@@ -2,7 +2,8 @@
 // MADV_PAGEOUT (madvise_cold_or_pageout_pte_range() and its callers, mm/madvise.c of 6.12): the
 // pages that this mapping alone maps are isolated and handed to reclaim.
 //
-// A large folio that the range or the page table has only a part of is split first.
+// A large folio that the range or the page table has only a part of is split first. Whether the
+// pages were used lately does not matter: entries stay young, and reclaim does not look.
 //
 // Left out: MADV_COLD; anonymous pages, which have nowhere to go without swap.
 //
@@ -25,27 +26,11 @@ namespace
 
 using folio_list = std::vector<folio *>;
 
-/* The entry looks old from now on; the folio has no second chance. A huge one is never empty in
- * between: a zap looks without the lock, and would take it for gone. */
-void make_old(TableEntry<pmd_t> *at, pmd_t entry)
+/* What a present entry of a file mapping maps; files have no special pages here. */
+folio *vm_normal_folio(const pte_t &entry)
 {
-	while ((entry.bits & PTE_YOUNG) != 0) {
-		pmd_t old = entry;
-		old.bits &= ~std::uint32_t{ PTE_YOUNG };
-		const pmd_t was = at->xchg(old);
-		if (pmd_same(was, entry))
-			return;
-		entry = was; /* a CPU has set its dirty bit */
-	}
-}
-
-void make_old(TableEntry<pte_t> *at, pte_t entry)
-{
-	if ((entry.bits & PTE_YOUNG) == 0)
-		return;
-	pte_t old = at->xchg({});
-	old.bits &= ~std::uint32_t{ PTE_YOUNG };
-	at->write_once(old);
+	FRAME(vm_normal_folio);
+	return entry.f;
 }
 
 /* A lock that maps the folio is held. */
@@ -93,7 +78,6 @@ bool pageout_pmd_range(vm_area_struct *vma, std::uint64_t address, std::uint64_t
 		mm->pmd_lock.unlock();
 		return split_held_folio(f) == 0;
 	}
-	make_old(pmd, entry);
 	isolate(f, &isolated);
 	mm->pmd_lock.unlock();
 	reclaim_pages(&isolated);
@@ -124,9 +108,11 @@ void pageout_pte_range(vm_area_struct *vma, std::uint64_t address, std::uint64_t
 	for (; table != nullptr && address != next; address += std::uint64_t{ nr } * page_size()) {
 		nr = 1;
 		const pte_t entry = pte_offset(table, address)->read_once();
-		if (!pte_present(entry) || folio_test_anon(entry.f))
+		if (!pte_present(entry))
 			continue;
-		folio *f = entry.f;
+		folio *f = vm_normal_folio(entry);
+		if (folio_test_anon(f))
+			continue;
 		if (folio_test_large(f)) {
 			nr = folio_pte_batch(table, address, next, entry);
 			if (nr < folio_nr_pages(f)) {
@@ -147,10 +133,6 @@ void pageout_pte_range(vm_area_struct *vma, std::uint64_t address, std::uint64_t
 		}
 		if (!folio_test_lru(f) || folio_mapcount(f) != static_cast<int>(nr))
 			continue;
-		for (unsigned i = 0; i < nr; ++i) {
-			TableEntry<pte_t> *at = pte_offset(table, address + i * page_size());
-			make_old(at, at->read_once());
-		}
 		isolate(f, &isolated);
 	}
 	if (table != nullptr)

@@ -53,16 +53,22 @@ bool __remove_mapping(address_space *mapping, folio *f)
 	return true;
 }
 
-} // namespace
-
-namespace
+/* Is it under writeback? Who keeps private data would be asked; none here has an answer of its own. */
+bool folio_check_writeback(const folio *f)
 {
+	const bool writeback = folio_test_writeback(f);
+
+	if (folio_test_private(f))
+		folio_mapping(f);
+	return writeback;
+}
 
 /* The folio is locked. True: it left its mapping, and has no references any more. */
 bool shrink_folio(folio *f)
 {
+	folio_mapping(f); /* is it evictable? All mappings here are */
 	/* Not reclaimed now, but the end of writeback will put it where it is reclaimed first. */
-	if (folio_test_writeback(f)) {
+	if (folio_check_writeback(f)) {
 		folio_set_reclaim(f);
 		folio_set_active(f);
 		return false;
@@ -81,7 +87,7 @@ bool shrink_folio(folio *f)
 			return false;
 		}
 	}
-	address_space *mapping = f->mapping.load();
+	address_space *mapping = folio_mapping(f);
 	/* Only kswapd writes file folios back. */
 	if (folio_test_dirty(f)) {
 		folio_set_reclaim(f);
@@ -93,6 +99,13 @@ bool shrink_folio(folio *f)
 		return false;
 	}
 	return mapping != nullptr && __remove_mapping(mapping, f);
+}
+
+void free_reclaimed(std::vector<folio *> *folios)
+{
+	try_to_unmap_flush();
+	free_unref_folios(folios->data(), static_cast<unsigned>(folios->size()));
+	folios->clear();
 }
 
 /* Isolated folios; what could not be reclaimed is left in the vector. */
@@ -109,14 +122,27 @@ unsigned long shrink_folio_list(std::vector<folio *> *folios)
 		}
 		const bool removed = shrink_folio(f);
 		folio_unlock(f);
-		if (removed)
-			reclaimed += folio_nr_pages(f);
-		(removed ? gone : kept).push_back(f);
+		if (!removed) {
+			kept.push_back(f);
+			continue;
+		}
+		reclaimed += folio_nr_pages(f);
+		gone.push_back(f);
+		if (gone.size() == this_machine().geo.folio_batch)
+			free_reclaimed(&gone);
 	}
-	try_to_unmap_flush();
-	for (folio *f : gone)
-		__folio_put(f);
+	free_reclaimed(&gone);
 	*folios = kept;
+	return reclaimed;
+}
+
+unsigned long reclaim_folio_list(std::vector<folio *> *folios)
+{
+	FRAME(reclaim_folio_list);
+	const unsigned long reclaimed = shrink_folio_list(folios);
+	for (folio *f : *folios)
+		folio_putback_lru(f);
+	folios->clear();
 	return reclaimed;
 }
 
@@ -125,11 +151,11 @@ unsigned long shrink_folio_list(std::vector<folio *> *folios)
 unsigned long reclaim_pages(std::vector<folio *> *folios)
 {
 	FRAME(reclaim_pages);
-	const unsigned long reclaimed = shrink_folio_list(folios);
+	if (folios->empty())
+		return 0;
 	for (folio *f : *folios)
-		folio_putback_lru(f);
-	folios->clear();
-	return reclaimed;
+		folio_clear_active(f);
+	return reclaim_folio_list(folios);
 }
 
 long remove_mapping(address_space *mapping, folio *f)
