@@ -10,6 +10,7 @@
 #include "engine/run.h"
 #include "engine/scenario.h"
 #include "scheduler/object_names.h"
+#include "tests/searched_scenarios.h"
 
 namespace interleaf {
 namespace {
@@ -69,7 +70,7 @@ std::string name_of(const testing::TestParamInfo<std::string>& scenario) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Fields, testing::ValuesIn(list_scenarios()), name_of);
+INSTANTIATE_TEST_SUITE_P(All, Fields, testing::ValuesIn(searched_scenarios()), name_of);
 
 TEST(FieldTables, HaveFieldsThatDoNotOverlap) {
   const BlockType* const types[] = {

@@ -7,6 +7,7 @@
 #include "engine/expectation.h"
 #include "engine/fuzz.h"
 #include "engine/report.h"
+#include "tests/searched_scenarios.h"
 
 namespace interleaf {
 namespace {
@@ -20,7 +21,7 @@ void PrintTo(const Case& c, std::ostream* out) { *out << c.scenario << " #" << c
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const std::string& name : list_scenarios()) {
+  for (const std::string& name : searched_scenarios()) {
     const std::size_t count = load_scenario(name).expect.size();
     for (std::size_t i = 0; i < count; ++i) all.push_back({name, i});
   }
@@ -120,7 +121,7 @@ INSTANTIATE_TEST_SUITE_P(All, Scenarios, testing::ValuesIn(cases()), [](const au
 // The tables in a scenario are schedules: each one must be possible and show the first
 // expectation's verdict.
 TEST(ScenarioTables, HappenAndShowTheFirstVerdict) {
-  for (const std::string& name : list_scenarios()) {
+  for (const std::string& name : searched_scenarios()) {
     const Scenario scenario = load_scenario(name);
     const auto configuration = configured(scenario, scenario.expect.front());
     for (const TableSpec& spec : scenario.tables) {

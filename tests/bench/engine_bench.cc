@@ -11,6 +11,7 @@
 #include "engine/replay.h"
 #include "scheduler/search/coverage.h"
 #include "tests/bench/resume.h"
+#include "tests/searched_scenarios.h"
 
 namespace {
 
@@ -117,7 +118,7 @@ BENCHMARK(BM_Reset_thp_write_open);
 // Orders per second of the search that `explore` and `matrix` make, for every scenario as it ships:
 // the first runs of it, one worker. Orders differ in length, so scenarios are not to be compared.
 void BM_Orders(benchmark::State& state) {
-  const std::string name = list_scenarios().at(static_cast<std::size_t>(state.range(0)));
+  const std::string name = searched_scenarios().at(static_cast<std::size_t>(state.range(0)));
   const auto configuration = configure(load_scenario(name), {});
   ExploreOptions options;
   options.runs_max = 10'000;
@@ -137,7 +138,7 @@ void BM_Orders(benchmark::State& state) {
   state.SetLabel(name);
 }
 BENCHMARK(BM_Orders)
-    ->DenseRange(0, static_cast<int>(list_scenarios().size()) - 1)
+    ->DenseRange(0, static_cast<int>(searched_scenarios().size()) - 1)
     ->Iterations(1)
     ->Unit(benchmark::kMillisecond);
 

@@ -11,6 +11,7 @@
 #include "engine/expectation.h"
 #include "engine/run.h"
 #include "engine/strategies.h"
+#include "tests/searched_scenarios.h"
 
 namespace interleaf {
 namespace {
@@ -70,7 +71,7 @@ void print_table() {
              kRunsMax, "");
   for (const std::string& name : names) fmt::print(" {:>9}", name);
   fmt::print("\n");
-  for (const std::string& scenario : list_scenarios()) {
+  for (const std::string& scenario : searched_scenarios()) {
     const auto configuration = configure(load_scenario(scenario), {});
     const Expectation* expectation = matching_expectation(*configuration);
     if (expectation == nullptr || expectation->verdict == "clean") continue;
