@@ -110,6 +110,11 @@ void force_page_cache_ra(readahead_control *ractl, const file_ra_state *ra,
 void page_cache_ra_order(readahead_control *ractl, file_ra_state *ra); /* from ra->start */
 folio *readahead_folio(readahead_control *ractl); /* next one, locked; null at the end */
 
+inline bool mapping_empty(address_space *mapping)
+{
+	return xa_empty(&mapping->i_pages);
+}
+
 /* Truncate and invalidate (P7, P10); byte ranges, end inclusive. */
 void truncate_inode_pages_range(address_space *mapping, loff_t start, loff_t end);
 void truncate_inode_pages(address_space *mapping, loff_t start);

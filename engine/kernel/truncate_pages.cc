@@ -13,7 +13,7 @@
 #include "engine/kernel/truncate_pages.h"
 
 #include "engine/kernel/bug.h"
-#include "engine/kernel/pagemap.h"
+#include "engine/kernel/filemap.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 

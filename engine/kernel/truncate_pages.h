@@ -20,9 +20,4 @@ void truncate_folio_batch_exceptionals(address_space *mapping, folio_batch *fbat
 /* What truncate_cleanup_folio() does. Folio lock held, not under writeback; may sleep. */
 void forget_folio(folio *f);
 
-/* filemap.cc: the lookup of all batches. The next entry from the walker on, at most `max`: a
- * referenced folio, a value, or null at the end. RCU read section. */
-inline constexpr xa_mark_t XA_PRESENT = XA_MARKS_MAX; /* any entry, marked or not */
-void *find_get_entry(xa_state *xas, pgoff_t max, xa_mark_t mark);
-
 } // namespace kernel
