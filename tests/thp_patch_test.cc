@@ -24,6 +24,53 @@ const char* state_of(inode* node, pgoff_t index) {
 
 void leave_dirty(inode* node, pgoff_t index) { write_pages(node, index, "x"); }
 
+constexpr auto nothing_to_do = [](mm_struct*, inode*) {};
+
+/* One task with a process and a file of so many pages: body(process, file). */
+template <typename Body>
+void run_user(harness_options options, unsigned pages, Body body) {
+  kernel_harness machine(options);
+  machine.file("data", pattern(pages));
+  mm_struct* mm = nullptr;
+  machine.setup([&] { mm = new mm_struct("user", 16); });
+  machine.task("user", [&] { body(mm, find_inode("data")); });
+  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
+}
+
+/*
+ * One task prepares(process, file) and then holds the file's invalidate_lock until nobody else can
+ * go on; another one does body(file) meanwhile. Whether it had to wait for the lock.
+ */
+template <typename Prepare, typename Body>
+bool waits_for_invalidate_lock(harness_options options, unsigned pages, Prepare prepare,
+                               Body body) {
+  kernel_harness machine(options);
+  machine.file("data", pattern(pages));
+  mm_struct* mm = nullptr;
+  machine.setup([&] { mm = new mm_struct("user", 16); });
+  bool locked = false;
+  bool released = false;
+  bool waited = false;
+  machine.task("holder", [&] {
+    inode* node = find_inode("data");
+    prepare(mm, node);
+    filemap_invalidate_lock(&node->i_data);
+    locked = true;
+    interleaf::Scheduler::current()->wait_for_quiet();
+    released = true;
+    filemap_invalidate_unlock(&node->i_data);
+  });
+  machine.task("other", [&] {
+    while (!locked) interleaf::Scheduler::current()->relax();
+    body(find_inode("data"));
+    waited = released;
+  });
+  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
+  return waited;
+}
+
+void write_open(inode* node) { filp_close(do_open(node, O_RDWR)); }
+
 /* ---- the open ---- */
 
 /*
@@ -61,26 +108,7 @@ TEST(OpenPatches, RecheckSparesTheFileIfTheHugePageIsGone) {
 
 /* No huge page at all: does a write-open wait for who holds invalidate_lock? */
 bool open_waits(patch_set with) {
-  kernel_harness machine({.with = with});
-  machine.file("data", pattern(8));
-  bool locked = false;
-  bool released = false;
-  bool waited = false;
-  machine.task("holder", [&] {
-    inode* node = find_inode("data");
-    filemap_invalidate_lock(&node->i_data);
-    locked = true;
-    interleaf::Scheduler::current()->wait_for_quiet();
-    released = true;
-    filemap_invalidate_unlock(&node->i_data);
-  });
-  machine.task("opener", [&] {
-    while (!locked) interleaf::Scheduler::current()->relax();
-    filp_close(do_open(find_inode("data"), O_RDWR));
-    waited = released;
-  });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
-  return waited;
+  return waits_for_invalidate_lock({.with = with}, 8, nothing_to_do, write_open);
 }
 
 TEST(OpenPatches, CheckUnderLockWaitsEvenWithoutHugePages) {
@@ -91,17 +119,12 @@ TEST(OpenPatches, CheckUnderLockWaitsEvenWithoutHugePages) {
 
 /* A huge page, a dirty page beside it, a write-open: "huge pages, dirty page, open's error". */
 std::string after_write_open(harness_options options) {
-  kernel_harness machine(options);
-  machine.file("data", pattern(8));
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
   long error = 1;
   unsigned huge = 9;
   const char* left = "";
   int writers = -1;
   int nr_thps = -1;
-  machine.task("user", [&] {
-    inode* node = find_inode("data");
+  run_user(options, 8, [&](mm_struct* mm, inode* node) {
     leave_dirty(node, 5);
     map_and_collapse(mm, node);
     file* f = do_open(node, O_RDWR);
@@ -112,7 +135,6 @@ std::string after_write_open(harness_options options) {
     writers = node->i_writecount.peek();
     nr_thps = node->i_data.nr_thps.peek();
   });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
   EXPECT_EQ(writers, 0);
   const bool counted = options.persona_name != "xfs" && (options.with & bit(Patch::kNoPurge)) == 0;
   EXPECT_EQ(nr_thps, counted ? static_cast<int>(huge) : 0);
@@ -133,15 +155,10 @@ TEST(OpenPatches, DecideWhatAWriteOpenLeaves) {
  * written; it must end all the same, and lose nothing.
  */
 TEST(OpenPatches, CleanOnlyWritesADirtyHugePageFirst) {
-  kernel_harness machine({.with = bit(Patch::kPurgeCleanOnly)});
-  machine.file("data", pattern(8));
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
   const char* left[2] = {"", ""};
   int nr_thps[2] = {-1, -1};
   unsigned char bytes[4 * kPage] = {};
-  machine.task("user", [&] {
-    inode* node = find_inode("data");
+  run_user({.with = bit(Patch::kPurgeCleanOnly)}, 8, [&](mm_struct* mm, inode* node) {
     map_and_collapse(mm, node);
     folio* huge = filemap_lock_folio(&node->i_data, 0);
     const unsigned char byte = 'T';
@@ -151,12 +168,11 @@ TEST(OpenPatches, CleanOnlyWritesADirtyHugePageFirst) {
     folio_put(huge);
     left[0] = state_of(node, 0);
     nr_thps[0] = node->i_data.nr_thps.peek();
-    filp_close(do_open(node, O_RDWR));
+    write_open(node);
     left[1] = state_of(node, 0);
     nr_thps[1] = node->i_data.nr_thps.peek();
     read_pages(node, 0, sizeof bytes, bytes);
   });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
   EXPECT_STREQ(left[0], "dirty");
   EXPECT_EQ(nr_thps[0], 1);
   EXPECT_STREQ(left[1], "gone");
@@ -167,23 +183,17 @@ TEST(OpenPatches, CleanOnlyWritesADirtyHugePageFirst) {
 
 /* A process has stored into its private copy of a page; somebody else opens the file for write. */
 char private_byte_after_purge(patch_set without) {
-  kernel_harness machine({.without = without});
-  machine.file("data", pattern(8));
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
   char byte = '-';
-  machine.task("user", [&] {
-    inode* node = find_inode("data");
+  run_user({.without = without}, 8, [&](mm_struct* mm, inode* node) {
     file* f = do_open(node, O_RDONLY);
     const auto at = static_cast<std::uint64_t>(
         do_mmap(mm, f, 4 * kPage, 4 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE));
     filp_close(f);
     access_store(mm, at + kPage, "P", 1);
     map_and_collapse(mm, node);
-    filp_close(do_open(node, O_RDWR));
+    write_open(node);
     access_load(mm, at + kPage, &byte, 1);
   });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
   return byte;
 }
 
@@ -194,29 +204,8 @@ TEST(OpenPatches, PurgeKeepsPrivateCopiesSince5_15_4) {
 
 /* Somebody holds invalidate_lock while a huge page is to be purged: has the purge waited? */
 bool purge_waits(patch_set without) {
-  kernel_harness machine({.without = without});
-  machine.file("data", pattern(8));
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
-  bool locked = false;
-  bool released = false;
-  bool waited = false;
-  machine.task("holder", [&] {
-    inode* node = find_inode("data");
-    map_and_collapse(mm, node);
-    filemap_invalidate_lock(&node->i_data);
-    locked = true;
-    interleaf::Scheduler::current()->wait_for_quiet();
-    released = true;
-    filemap_invalidate_unlock(&node->i_data);
-  });
-  machine.task("opener", [&] {
-    while (!locked) interleaf::Scheduler::current()->relax();
-    filp_close(do_open(find_inode("data"), O_RDWR));
-    waited = released;
-  });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
-  return waited;
+  const auto collapse = [](mm_struct* mm, inode* node) { map_and_collapse(mm, node); };
+  return waits_for_invalidate_lock({.without = without}, 8, collapse, write_open);
 }
 
 TEST(OpenPatches, PurgeTakesInvalidateLockSince5_15_4) {
@@ -228,35 +217,22 @@ TEST(OpenPatches, PurgeTakesInvalidateLockSince5_15_4) {
 
 /* A collapse on 6.12.96 while somebody holds invalidate_lock: its result, and whether it waited. */
 std::string collapse_under_lock(patch_set with) {
-  kernel_harness machine({.kernel_name = "6.12.96", .with = with});
-  machine.file("data", pattern(4));
-  bool locked = false;
-  bool released = false;
-  bool waited = false;
   scan_result result = SCAN_FAIL;
   int nr_thps = -1;
-  machine.task("holder", [&] {
-    inode* node = find_inode("data");
+  const auto cache_it = [](mm_struct*, inode* node) {
     unsigned char bytes[4 * kPage];
     read_pages(node, 0, sizeof bytes, bytes);
     lru_add_drain_all();
-    filemap_invalidate_lock(&node->i_data);
-    locked = true;
-    interleaf::Scheduler::current()->wait_for_quiet();
-    released = true;
-    filemap_invalidate_unlock(&node->i_data);
-  });
-  machine.task("khugepaged", [&] {
-    while (!locked) interleaf::Scheduler::current()->relax();
-    inode* node = find_inode("data");
+  };
+  const auto collapse = [&](inode* node) {
     file* f = do_open(node, O_RDONLY);
     collapse_control cc{.is_khugepaged = true};
     result = collapse_file(nullptr, 0, f, 0, &cc);
-    waited = released;
     nr_thps = node->i_data.nr_thps.peek();
     filp_close(f);
-  });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
+  };
+  const bool waited =
+      waits_for_invalidate_lock({.kernel_name = "6.12.96", .with = with}, 4, cache_it, collapse);
   return std::string(scan_result_name(result)) + (waited ? ", waited, " : ", ") +
          std::to_string(nr_thps);
 }
@@ -269,13 +245,8 @@ TEST(CollapsePatches, TrylockGivesUpInsteadOfWaiting) {
 /* MADV_COLLAPSE of four pages that were read in; `spoil` may open the file and write. */
 template <typename Spoil>
 int collapsed(harness_options options, int prot, Spoil spoil) {
-  kernel_harness machine(options);
-  machine.file("data", pattern(4));
-  mm_struct* mm = nullptr;
-  machine.setup([&] { mm = new mm_struct("user", 16); });
   int error = 1;
-  machine.task("user", [&] {
-    inode* node = find_inode("data");
+  run_user(options, 4, [&](mm_struct* mm, inode* node) {
     file* f = do_open(node, O_RDONLY);
     const auto at = static_cast<std::uint64_t>(do_mmap(mm, f, 0, 4 * kPage, prot, MAP_PRIVATE));
     unsigned char byte = 0;
@@ -285,7 +256,6 @@ int collapsed(harness_options options, int prot, Spoil spoil) {
     if (held != nullptr) filp_close(held);
     filp_close(f);
   });
-  EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
   return error;
 }
 
@@ -339,12 +309,7 @@ struct attempt {
 
   template <typename Make>
   attempt(harness_options options, Make make) {
-    kernel_harness machine(options);
-    machine.file("data", pattern(4));
-    mm_struct* mm = nullptr;
-    machine.setup([&] { mm = new mm_struct("user", 16); });
-    machine.task("user", [&] {
-      inode* node = find_inode("data");
+    run_user(options, 4, [&](mm_struct* mm, inode* node) {
       unsigned char bytes[4 * kPage];
       read_pages(node, 0, sizeof bytes, bytes);
       lru_add_drain_all();
@@ -361,7 +326,6 @@ struct attempt {
       filp_close(f);
       if (held != nullptr) filp_close(held);
     });
-    EXPECT_EQ(machine.run_in_order().end, interleaf::RunEnd::kFinished);
   }
 };
 

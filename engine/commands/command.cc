@@ -103,8 +103,34 @@ std::string ScenarioFlags::text() const {
   return text + detectors.text();
 }
 
-void VerdictFlags::add_to(CLI::App& verb) {
+void add_json_flag(CLI::App& verb, bool& json) {
   verb.add_flag("--json", json, "one JSON object on stdout, see docs/JSON.md");
+}
+
+void RecordingFlags::add_to(CLI::App& verb) {
+  verb.add_option("REC", path, "a recording, binary or as text; - is standard input")->required();
+}
+
+Recording RecordingFlags::load() const { return interleaf::load(path); }
+
+void OutputFlags::add_to(CLI::App& verb, const std::string& what) {
+  verb.add_option("-o", path, what);
+  verb.add_flag("--force", force, "overwrite the file of -o");
+}
+
+void OutputFlags::check() const {
+  if (!path.empty() && !force && std::filesystem::exists(path)) {
+    throw UserError("the file exists already", path, "name another file, or use --force");
+  }
+}
+
+void OutputFlags::save(const Recording& recording) const {
+  if (path.empty()) return;
+  interleaf::save(path, recording, force ? Overwrite::kForce : Overwrite::kRefuse);
+}
+
+void VerdictFlags::add_to(CLI::App& verb) {
+  add_json_flag(verb, json);
   verb.add_option("--expect", expect,
                   "exit 0 if and only if the verdict is this one (clean, found, lost-dirty-data, "
                   "...)");

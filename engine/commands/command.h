@@ -11,6 +11,7 @@
 
 #include "engine/configuration.h"
 #include "engine/crash.h"
+#include "engine/recording.h"
 #include "engine/run.h"
 
 namespace interleaf {
@@ -55,6 +56,30 @@ struct ScenarioFlags {
   std::shared_ptr<const Configuration> configure() const;
   // The same flags again, for a command line.
   std::string text() const;
+};
+
+// The --json of every verb.
+void add_json_flag(CLI::App& verb, bool& json);
+
+// The recording that a verb is about.
+struct RecordingFlags {
+  std::string path;
+
+  void add_to(CLI::App& verb);
+  Recording load() const;
+};
+
+// -o FILE and --force of a verb that stores one recording.
+struct OutputFlags {
+  std::string path;  // empty: none
+  bool force = false;
+
+  // `what`: of -o, for --help.
+  void add_to(CLI::App& verb, const std::string& what);
+  // For before the work. Errors: UserError if the file is there and may not be overwritten.
+  void check() const;
+  // Nothing without a path. Errors: as check(), and those of save() in recording.h.
+  void save(const Recording& recording) const;
 };
 
 // Flags of every verb that ends in a verdict.

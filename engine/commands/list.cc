@@ -251,7 +251,7 @@ Verb add_list(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("list", "what can be named: scenarios, kernels, ...");
   verb->add_option("KIND", flags->kind,
                    "scenarios, kernels, patches, personas, strategies or detectors");
-  verb->add_flag("--json", flags->json, "one JSON object on stdout");
+  add_json_flag(*verb, flags->json);
   return {verb, [flags] { return list(*flags); }};
 }
 

@@ -4,22 +4,18 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
 #include "engine/commands/command.h"
 #include "engine/report.h"
-#include "engine/user_error.h"
 
 namespace interleaf {
 namespace {
 
 struct Flags {
   MinimizeOptions options;
-  std::string recording;
-  std::string output;
+  RecordingFlags recording;
+  OutputFlags output;
   std::string time;
   bool full = false;
-  bool force = false;
   bool json = false;
 };
 
@@ -82,19 +78,15 @@ Json json_of(const MinimizeReport& report, const std::string& path) {
 
 int minimize_main(Flags flags) {
   flags.options.search_seconds = parse_time(flags.time);
-  // Known before the work, not after it.
-  if (!flags.output.empty() && !flags.force && std::filesystem::exists(flags.output)) {
-    throw UserError("the file exists already", flags.output, "name another file, or use --force");
-  }
-  const MinimizeReport report = minimize_recording(load(flags.recording), flags.options);
+  flags.output.check();
+  const MinimizeReport report = minimize_recording(flags.recording.load(), flags.options);
   if (flags.json) {
-    print_json(json_of(report, flags.output));
+    print_json(json_of(report, flags.output.path));
   } else {
     print_report(report, flags.full);
   }
-  if (flags.output.empty()) return kExitClean;
-  save(flags.output, report.recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
-  print_replay_command(flags.output);
+  flags.output.save(report.recording);
+  if (!flags.output.path.empty()) print_replay_command(flags.output.path);
   return kExitClean;
 }
 
@@ -105,10 +97,8 @@ Verb add_minimize(CLI::App& program) {
   CLI::App* verb =
       program.add_subcommand("minimize", "a recording without what its finding needs not");
   verb->alias("minimise");
-  verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
-      ->required();
-  verb->add_option("-o", flags->output, "file for the small recording");
-  verb->add_flag("--force", flags->force, "overwrite it");
+  flags->recording.add_to(*verb);
+  flags->output.add_to(*verb, "file for the small recording");
   verb->add_flag("--keep-workload", flags->options.keep_workload,
                  "take nothing away from the scenario, only from the schedule");
   verb->add_option("--runs", flags->options.search_runs,
@@ -116,7 +106,7 @@ Verb add_minimize(CLI::App& program) {
   verb->add_option("--time", flags->time,
                    "stop that search after this long (90s, 10m, 2h); results may then vary");
   verb->add_flag("--full", flags->full, "print the whole table, not only what the finding needs");
-  verb->add_flag("--json", flags->json, "one JSON object on stdout, see docs/JSON.md");
+  add_json_flag(*verb, flags->json);
   return {verb, [flags] { return minimize_main(*flags); }};
 }
 

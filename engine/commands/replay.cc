@@ -13,7 +13,7 @@ namespace {
 struct Flags {
   VerdictFlags verdict;
   DetectorFlags detectors;
-  std::string recording;
+  RecordingFlags recording;
   std::uint64_t until = 0;
   bool trace = false;
   bool loose = false;
@@ -27,7 +27,7 @@ Trace cut(Trace trace, std::uint64_t until) {
 }
 
 int replay_main(const Flags& flags) {
-  const Recording recording = load(flags.recording);
+  const Recording recording = flags.recording.load();
   Detectors detectors = detectors_of(recording);
   flags.detectors.apply(detectors);
   const ReplayResult result =
@@ -81,8 +81,7 @@ Verb add_replay(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("replay", "run a recording again");
   flags->verdict.add_to(*verb);
   flags->detectors.add_to(*verb);
-  verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
-      ->required();
+  flags->recording.add_to(*verb);
   verb->add_option("--until", flags->until, "the steps up to this one, one a line");
   verb->add_flag("--trace", flags->trace, "every step as a line");
   verb->add_flag("--loose", flags->loose, "by the landmarks of its switches from the start");

@@ -16,8 +16,7 @@ struct Flags {
   VerdictFlags verdict;
   CrashFlags crash;
   ScheduleFlags schedule;
-  std::string output;
-  bool force = false;
+  OutputFlags output;
   bool trace = false;
   bool steps = false;
 };
@@ -52,15 +51,13 @@ int run(const Flags& flags) {
   origin.seed = one.seed;
   Recording recording = make_recording(*configuration, run, origin);
   if (cut) recording.cut = cut->cut;
-  if (!flags.output.empty()) {
-    save(flags.output, recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
-  }
+  flags.output.save(recording);
   if (flags.verdict.json) {
     Json json = run_json(run.result);
     json["table_rows"] = one.table_rows;
     json["table_rows_satisfied"] = one.table_rows_satisfied;
     if (flags.crash.crash) json["crash"] = crash_json(cuts, flags.crash.budget);
-    json["recording"] = flags.output;
+    json["recording"] = flags.output.path;
     print_json(json);
   } else {
     if (flags.trace) fmt::print("{}\n", trace_text(run.trace));
@@ -74,11 +71,11 @@ int run(const Flags& flags) {
       fmt::print("\n{}", crash_text(cuts, flags.crash.budget, *configuration));
     }
   }
-  if (verdict != "clean" && flags.output.empty()) {
+  if (verdict != "clean" && flags.output.path.empty()) {
     fmt::print(stderr, "interleaf run {}{}{}\n", flags.scenario.text(), flags.schedule.text(),
                flags.crash.crash ? " --crash" : "");
   } else if (verdict != "clean") {
-    print_replay_command(flags.output);
+    print_replay_command(flags.output.path);
   }
   return code;
 }
@@ -92,8 +89,7 @@ Verb add_run(CLI::App& program) {
   flags->verdict.add_to(*verb);
   flags->crash.add_to(*verb);
   flags->schedule.add_to(*verb);
-  verb->add_option("-o", flags->output, "store the run as a recording");
-  verb->add_flag("--force", flags->force, "overwrite the file of -o");
+  flags->output.add_to(*verb, "store the run as a recording");
   verb->add_flag("--trace", flags->trace, "every step as a line");
   verb->add_flag("--steps", flags->steps, "step numbers in the table's margin");
   return {verb, [flags] { return run(*flags); }};

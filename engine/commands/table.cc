@@ -10,7 +10,7 @@ namespace interleaf {
 namespace {
 
 struct Flags {
-  std::string recording;
+  RecordingFlags recording;
   unsigned width = 80;
   bool steps = false;
   bool full = false;
@@ -19,7 +19,7 @@ struct Flags {
 };
 
 int table(const Flags& flags) {
-  const Recording recording = load(flags.recording);
+  const Recording recording = flags.recording.load();
   if (flags.text) {
     fmt::print("{}", armoured(recording));
     return kExitClean;
@@ -47,13 +47,12 @@ int table(const Flags& flags) {
 Verb add_table(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("table", "a recording as a CPU table, for a mail");
-  verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
-      ->required();
+  flags->recording.add_to(*verb);
   verb->add_option("--width", flags->width, "columns, 40 to 100")->check(CLI::Range(40, 100));
   verb->add_flag("--steps", flags->steps, "step numbers in the margin");
   verb->add_flag("--full", flags->full, "of a minimised recording, too, the whole table");
   verb->add_flag("--text", flags->text, "the recording itself as text that survives a mail");
-  verb->add_flag("--json", flags->json, "one JSON object on stdout");
+  add_json_flag(*verb, flags->json);
   return {verb, [flags] { return table(*flags); }};
 }
 

@@ -14,7 +14,7 @@ namespace {
 
 struct Flags {
   WhyOptions options;
-  std::string recording;
+  RecordingFlags recording;
   unsigned jobs = 0;  // 0: all cores
   bool json = false;
 };
@@ -103,7 +103,7 @@ int why_main(const Flags& flags) {
   WhyOptions options = flags.options;
   const unsigned jobs = flags.jobs != 0 ? flags.jobs : std::thread::hardware_concurrency();
   options.jobs = std::clamp(jobs, 1u, 64u);
-  const WhyReport report = explain_recording(load(flags.recording), options);
+  const WhyReport report = explain_recording(flags.recording.load(), options);
   if (flags.json) {
     print_json(json_of(report));
   } else {
@@ -117,8 +117,7 @@ int why_main(const Flags& flags) {
 Verb add_why(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("why", "which order of two steps a finding comes from");
-  verb->add_option("REC", flags->recording, "a recording, binary or as text; - is standard input")
-      ->required();
+  flags->recording.add_to(*verb);
   verb->add_flag("--keep-waits", flags->options.keep_waits,
                  "leave the scenario's wait() calls where they are");
   verb->add_option("--tests", flags->options.tests,
@@ -128,7 +127,7 @@ Verb add_why(CLI::App& program) {
   verb->add_option("-j,--jobs", flags->jobs, "such searches in parallel; all cores");
   verb->add_option("--sample", flags->options.sample_runs,
                    "runs in which to see what locks are held elsewhere; 200; 0: none");
-  verb->add_flag("--json", flags->json, "one JSON object on stdout, see docs/JSON.md");
+  add_json_flag(*verb, flags->json);
   verb->footer(
       "Exit status: 0 causes were found, 125 none was or the recording does not replay,\n"
       "129 usage or bad input. What a cause is, and what it is not: docs/MODEL.md.");

@@ -60,8 +60,7 @@ scan_result scan_dirty_or_writeback()
 	return patched(Patch::kDirtyIsTransient) ? SCAN_PAGE_DIRTY_OR_WRITEBACK : SCAN_FAIL;
 }
 
-} // namespace
-
+/* With a reference, reading it in if it is not there. xa_lock held; it is dropped. May sleep. */
 scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 {
 	interleaf::Spinlock &xa_lock = c.mapping->i_pages.xa_lock;
@@ -101,9 +100,6 @@ scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked)
 	return SCAN_SUCCEED;
 }
 
-namespace
-{
-
 /* The range was truncated and extended, or punched, and collapsed by somebody else. */
 scan_result check_order(const collapse &c, const folio *f)
 {
@@ -127,8 +123,10 @@ bool only_known_references(folio *f)
 	return folio_ref_freeze(f, expected);
 }
 
-} // namespace
-
+/*
+ * From everybody else, but for the lock and the reference that the caller has. On success xa_lock is
+ * held; on failure not, and the rest is given back. May sleep.
+ */
 scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 {
 	BUG_ON(!f->lock.held_by_me());
@@ -174,6 +172,24 @@ scan_result isolate_folio(collapse &c, pgoff_t index, folio *f)
 	return SCAN_SUCCEED;
 }
 
+} // namespace
+
+scan_result take_folio_of_range(collapse &c, pgoff_t index)
+{
+	folio *f = nullptr;
+	scan_result result = lock_folio_of_range(c, index, &f);
+	if (result != SCAN_SUCCEED)
+		return result;
+	result = isolate_folio(c, index, f);
+	if (result != SCAN_SUCCEED) {
+		folio_unlock(f);
+		folio_put(f);
+		return result;
+	}
+	c.folios.push_back(f);
+	return SCAN_SUCCEED;
+}
+
 namespace
 {
 
@@ -181,18 +197,10 @@ namespace
 scan_result isolate_range(collapse &c)
 {
 	for (pgoff_t index = c.start; index < c.end;) {
-		folio *f = nullptr;
-		scan_result result = lock_folio_of_range(c, index, &f);
+		const scan_result result = take_folio_of_range(c, index);
 		if (result != SCAN_SUCCEED)
 			return result;
-		result = isolate_folio(c, index, f);
-		if (result != SCAN_SUCCEED) {
-			folio_unlock(f);
-			folio_put(f);
-			return result;
-		}
-		c.folios.push_back(f);
-		index += folio_nr_pages(f);
+		index += folio_nr_pages(c.folios.back());
 	}
 	return SCAN_SUCCEED;
 }

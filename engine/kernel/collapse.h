@@ -23,16 +23,12 @@ struct collapse {
 };
 
 /*
- * Locks the folio at `index` and takes a reference, reading it in if it is not there. Requires:
- * xa_lock held; it is dropped. May sleep.
+ * Takes the folio at `index`, which is read in if it is not there, from everybody else: locked, off
+ * the LRU, no private data, not mapped, and in the old scheme with frozen references. On success it
+ * is the last one of c.folios. Requires: xa_lock held; held on success, else dropped, and everything
+ * is given back. May sleep.
  */
-scan_result lock_folio_of_range(collapse &c, pgoff_t index, folio **locked);
-/*
- * Takes the locked folio from everybody else: off the LRU, no private data, not mapped, and in the
- * old scheme with frozen references. On success xa_lock is held; on failure not, and everything but
- * lock and reference is given back. May sleep.
- */
-scan_result isolate_folio(collapse &c, pgoff_t index, folio *f);
+scan_result take_folio_of_range(collapse &c, pgoff_t index);
 /*
  * Announces a huge page to those who open the file for write, and looks whether one of them is
  * there already: false, and the count is still raised.

@@ -32,20 +32,12 @@ namespace
 scan_result replace_slots(collapse &c, folio *new_folio)
 {
 	for (pgoff_t index = c.start; index < c.end; ++index) {
-		folio *f = nullptr;
-		scan_result result = lock_folio_of_range(c, index, &f);
+		const scan_result result = take_folio_of_range(c, index);
 		if (result != SCAN_SUCCEED)
 			return result;
-		result = isolate_folio(c, index, f);
-		if (result != SCAN_SUCCEED) {
-			folio_unlock(f);
-			folio_put(f);
-			return result;
-		}
-		c.folios.push_back(f);
 		xas_set(&c.xas, index);
 		xas_store(&c.xas, new_folio);
-		this_machine().watcher->folio_set_aside(*c.mapping->host, *f, true);
+		this_machine().watcher->folio_set_aside(*c.mapping->host, *c.folios.back(), true);
 	}
 	return SCAN_SUCCEED;
 }
