@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string>
 
+#include "engine/kernel/pagemap.h"
 #include "tests/small_machine.h"
 
 namespace kernel {
@@ -77,7 +78,7 @@ TEST(Folio, FrozenOneGivesNoReferences) {
   EXPECT_FALSE(got[2]);
 }
 
-TEST(Folio, AnythingButTheCountOfAFreedOneIsUseAfterFree) {
+TEST(Folio, AnythingButTheCountAndTheLockBitOfAFreedOneIsUseAfterFree) {
   auto freed = [] {
     folio* f = folio_alloc(1);
     folio_put(f);
@@ -87,7 +88,9 @@ TEST(Folio, AnythingButTheCountOfAFreedOneIsUseAfterFree) {
   EXPECT_EQ(run_alone([&] { freed()->index.load(); }), found);
   EXPECT_EQ(run_alone([&] { freed()->mapping.load(); }), found);
   EXPECT_EQ(run_alone([&] { folio_test_dirty(freed()); }), found);
-  EXPECT_EQ(run_alone([&] { freed()->lock.lock(); }), found);
+  EXPECT_EQ(run_alone([&] { folio_lock(freed()); }), found);
+  EXPECT_EQ(run_alone([&] { folio_trylock(freed()); }), found);
+  EXPECT_EQ(run_alone([&] { EXPECT_FALSE(folio_test_locked(freed())); }), "clean");
   EXPECT_EQ(run_alone([&] { folio_mapped(freed()); }), found);
   EXPECT_EQ(run_alone([&] { folio_nr_pages(freed()); }), found);
   EXPECT_EQ(run_alone([&] { folio_get(freed()); }), "refcount folio");

@@ -19,16 +19,31 @@
 namespace kernel
 {
 
+namespace
+{
+
+/* The lock bit of a freed folio can be looked at; whoever takes it has no reference. */
+void check_not_freed(const folio *f)
+{
+	if (f->order >= interleaf::kPoisoned) [[unlikely]]
+		folio_use_after_free(f);
+}
+
+} // namespace
+
 /* ---- the folio lock ---- */
 
 void folio_lock(folio *f, std::source_location where)
 {
 	f->lock.lock(where);
+	check_not_freed(f);
 }
 
 bool folio_trylock(folio *f, std::source_location where)
 {
-	return f->lock.try_lock(where);
+	const bool locked = f->lock.try_lock(where);
+	check_not_freed(f);
+	return locked;
 }
 
 void folio_unlock(folio *f, std::source_location where)

@@ -73,7 +73,7 @@ void free_page_checks(const folio *f)
 }
 
 /*
- * Everything but the reference count goes bad. The pointers to the contents stay, and lead to
+ * Everything but the reference count and the lock bit goes bad. The pointers to the contents stay, and lead to
  * freed memory, so that a late access makes a finding and not a wild pointer; the number is ours.
  */
 void free_folio_memory(folio *f)
@@ -87,7 +87,7 @@ void free_folio_memory(folio *f)
 	scheduler->free(content_numbers);
 	auto *begin = reinterpret_cast<unsigned char *>(f);
 	const auto kept =
-		static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->lock) - begin);
+		static_cast<std::size_t>(reinterpret_cast<unsigned char *>(&f->flags) - begin);
 	scheduler->freed(begin + kept, sizeof(folio) - kept);
 	std::memset(begin + kept, interleaf::kPoisonByte, sizeof(folio) - kept);
 	f->number = number;
@@ -158,8 +158,7 @@ void folio_use_after_free(const folio *f)
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
 	CHECK(scheduler != nullptr);
 	scheduler->report(interleaf::FindingKind::kUseAfterFree, folio_block.role_name(),
-			  "the order of freed folio " + std::to_string(f->number) + " was used",
-			  true);
+			  "freed folio " + std::to_string(f->number) + " was used", true);
 }
 
 std::size_t folio_size(const folio *f)

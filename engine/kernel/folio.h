@@ -2,8 +2,9 @@
 // struct folio: flags, lock, references, place in a mapping, contents.
 //
 // A freed folio keeps its reference count readable (zero), as struct page memory does, since RCU
-// walkers try to take references on whatever they find; touching any other field of it is a use
-// after free. Folios are not handed out again within a run.
+// walkers try to take references on whatever they find, and its lock bit (clear), since they may look
+// at that before. Taking the lock, or touching any other field, is a use after free. Folios are not
+// handed out again within a run.
 //
 // References: the page cache holds folio_nr_pages(), every mapped page one, LRU isolation one, a
 // lookup one, attached private data one.
