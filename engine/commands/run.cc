@@ -6,6 +6,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/commands/one_run.h"
+#include "engine/commands/search_flags.h"
 #include "engine/report.h"
 
 namespace interleaf {
@@ -16,6 +17,7 @@ struct Flags {
   VerdictFlags verdict;
   CrashFlags crash;
   ScheduleFlags schedule;
+  RetriesFlag retries;
   std::string output;
   bool force = false;
   bool trace = false;
@@ -35,32 +37,40 @@ CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
 int run(const Flags& flags) {
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
-  OneRun one = run_one(configuration, flags.schedule, flags.trace);
+  ScheduleFlags schedule = flags.schedule;
+  schedule.retries_max = flags.retries.value;
+  OneRun one = run_one(configuration, schedule, flags.trace);
   TracedRun& run = one.run;
+  // Nothing is known of how it goes on.
+  const bool unjudged = one.cuts.orders != 0 && run.result.clean();
   CrashReport cuts;
   std::optional<CrashFinding> cut;
-  if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run, cut);
+  const bool cut_the_power = flags.crash.crash && !unjudged;
+  if (cut_the_power) cuts = cut_power(configuration, flags.crash.budget, run, cut);
   if (!run.result.clean()) cut.reset();
   if (cut) run = cut->run;
   const std::string verdict = verdict_of(run.result);
   int code = flags.verdict.exit_code(verdict);
   if (!cut && !cuts.complete && run.result.clean()) code = kExitCannotJudge;
   if (!cuts.hidden_dependence.empty()) code = kExitToolFailed;
-  if (!one.unsatisfied.empty()) code = kExitCannotJudge;
+  if (!one.unsatisfied.empty() || unjudged) code = kExitCannotJudge;
   Origin origin;
   origin.strategy = flags.schedule.strategy;
   origin.seed = one.seed;
   Recording recording = make_recording(*configuration, run, origin);
   if (cut) recording.cut = cut->cut;
-  if (!flags.output.empty()) {
+  const bool stored = !flags.output.empty() && !unjudged;
+  if (stored) {
     save(flags.output, recording, flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (flags.verdict.json) {
     Json json = run_json(run.result);
     json["table_rows"] = one.table_rows;
     json["table_rows_satisfied"] = one.table_rows_satisfied;
-    if (flags.crash.crash) json["crash"] = crash_json(cuts, flags.crash.budget);
-    json["recording"] = flags.output;
+    json["retries"] = flags.retries.value;
+    json["cut_by_retries"] = {{"runs", one.cuts.orders}, {"functions", one.cuts.functions}};
+    if (cut_the_power) json["crash"] = crash_json(cuts, flags.crash.budget);
+    json["recording"] = stored ? flags.output : "";
     print_json(json);
   } else {
     if (flags.trace) fmt::print("{}\n", trace_text(run.trace));
@@ -70,13 +80,17 @@ int run(const Flags& flags) {
                configuration->persona->name, cpu_table(*configuration, run, options),
                consequence(run));
     if (!one.unsatisfied.empty()) fmt::print(" {}\n", one.unsatisfied);
-    if (flags.crash.crash) {
+    fmt::print("{}", retry_cuts_text(one.cuts, flags.retries.value, "run"));
+    if (cut_the_power) {
       fmt::print("\n{}", crash_text(cuts, flags.crash.budget, *configuration));
     }
   }
+  if (unjudged && !flags.output.empty()) {
+    fmt::print(stderr, "no recording of a run that was cut: {} not written\n", flags.output);
+  }
   if (verdict != "clean" && flags.output.empty()) {
-    fmt::print(stderr, "interleaf run {}{}{}\n", flags.scenario.text(), flags.schedule.text(),
-               flags.crash.crash ? " --crash" : "");
+    fmt::print(stderr, "interleaf run {}{}{}{}\n", flags.scenario.text(), flags.schedule.text(),
+               flags.retries.text(), flags.crash.crash ? " --crash" : "");
   } else if (verdict != "clean") {
     print_replay_command(flags.output);
   }
@@ -92,6 +106,7 @@ Verb add_run(CLI::App& program) {
   flags->verdict.add_to(*verb);
   flags->crash.add_to(*verb);
   flags->schedule.add_to(*verb);
+  flags->retries.add_to(*verb);
   verb->add_option("-o", flags->output, "store the run as a recording");
   verb->add_flag("--force", flags->force, "overwrite the file of -o");
   verb->add_flag("--trace", flags->trace, "every step as a line");
