@@ -61,6 +61,7 @@ struct Unclean {
 struct Run {
   RunNote note;
   std::string difference;  // what --twice found
+  RetryCuts cuts;
   std::unique_ptr<Unclean> unclean;
 };
 
@@ -92,6 +93,7 @@ class Search {
     set_check_context(&Search::describe, &context);
     try {
       ScenarioWorld world(slot, configuration_);
+      world.limit_retries(options_.retries_max);
       Worker worker(world, options_.strategy);
       const std::uint64_t campaign = worker.campaign_runs();
       for (Seeds seeds; take(seeds, campaign);) {
@@ -143,6 +145,7 @@ class Search {
     report.out_of_time = out_of_time_ && !report.stopped && !report.exhausted;
     report.nondeterminism = nondeterminism_;
     report.statistics = std::move(statistics_);
+    report.retry_cuts = std::move(retry_cuts_);
     std::vector<Hit> result;
     for (auto& [signature, hit] : hits_) result.push_back(std::move(hit));
     std::sort(result.begin(), result.end(),
@@ -260,6 +263,7 @@ class Search {
       result = &worker.world.world().run(strategy, run_options);
     }
     if (worker.learning != nullptr) learn(*worker.learning, *result, seed);
+    run.cuts.add(worker.world.world());
     run.note = note_of(*worker.strategy, options_.strategy);
     if (watched) {
       run.note.order = worker.coverage.end_run().order;
@@ -303,6 +307,7 @@ class Search {
   void count(std::uint64_t seed, Run& run) {
     ++counted_;
     statistics_.add(run.note);
+    retry_cuts_.merge(run.cuts);
     if (!run.difference.empty() && nondeterminism_.empty()) {
       nondeterminism_ =
           "seed " + std::to_string(seed) + " ran differently twice: " + run.difference;
@@ -348,6 +353,7 @@ class Search {
   std::uint64_t counted_ = 0;
   std::map<std::string, Hit> hits_;
   FuzzStatistics statistics_;
+  RetryCuts retry_cuts_;
   std::string nondeterminism_;
 };
 
@@ -360,9 +366,18 @@ FuzzFinding keep(ScenarioWorld& world, const Hit& hit, const FuzzOptions& option
   finding.by_strategy = hit.by_strategy;
   finding.preemptions_found = hit.preemptions;
   Schedule schedule = hit.schedule;
-  if (options.minimize) {
-    const RunOptions run_options = world.run_options();
-    const auto same = [&](const RunResult& run) { return signature_of(run) == hit.signature; };
+  const RunOptions run_options = world.run_options();
+  const auto same = [&](const RunResult& run) { return signature_of(run) == hit.signature; };
+  bool is_same = true;
+  if (options.retries_max != 0) {
+    RunOptions limited = run_options;
+    limited.retries_max = options.retries_max;
+    schedule = without_retry_limit(world.world(), limited, schedule);
+    const auto replay = make_replay(schedule);
+    // A loop that was left may come to something graver when it goes on.
+    is_same = same(world.world().run(*replay, run_options));
+  }
+  if (options.minimize && is_same) {
     schedule = minimize(world.world(), schedule, run_options, same, kMinimizeRuns).run.schedule;
   }
   const auto replay = make_replay(schedule);
@@ -424,6 +439,7 @@ FuzzReport fuzz(const std::shared_ptr<const Configuration>& configuration,
       report.ignored[hit.signature] = hit.count;
     }
   }
+  world.limit_retries(options.retries_max);
   look_at_window(world, options, report);
   return report;
 }

@@ -16,6 +16,7 @@
 #include "engine/configuration.h"
 #include "engine/fuzz_statistics.h"
 #include "engine/run.h"
+#include "scheduler/search/retry_limit.h"
 
 namespace interleaf {
 
@@ -25,6 +26,8 @@ struct FuzzOptions {
   std::uint64_t seed_last = 9999;  // inclusive
   unsigned jobs = 1;
   double seconds_max = 0;  // 0: no limit
+  // RunOptions::retries_max; what is kept of a finding has no such limit.
+  std::uint32_t retries_max = 0;
   bool keep_going = false;
   bool twice = false;               // run every schedule a second time and compare
   bool minimize = true;             // shrink the schedules of what is kept
@@ -64,6 +67,7 @@ struct FuzzReport {
   std::vector<FuzzFinding> findings;             // by seed
   std::map<std::string, std::uint64_t> ignored;  // signatures left out, with their counts
   FuzzStatistics statistics;                     // of all runs
+  RetryCuts retry_cuts;                          // of all runs, not of orders
   unsigned tasks = 0;                            // daemons and the check at the end included
   // A finding ended the search: the number of runs says something about what they found.
   bool stopped = false;

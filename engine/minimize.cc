@@ -35,7 +35,10 @@ Recording::Minimality minimality_of(const MinimumResult& found) {
     known.preemptions = static_cast<std::uint64_t>(found.clean_up_to) + 1;
     known.orders = found.orders;
     known.other_findings = found.other_findings;
-    if (!found.is_minimum() && *found.budget != 0) {
+    if (found.retry_cuts.orders != 0) {
+      known.text = fmt::format("the search cut {} order{} in a loop", found.retry_cuts.orders,
+                               found.retry_cuts.orders == 1 ? "" : "s");
+    } else if (!found.is_minimum() && *found.budget != 0) {
       known.text = fmt::format("the search ran out of {}", found.budget);
     }
   }
@@ -133,10 +136,12 @@ MinimizeReport minimize_recording(const Recording& recording, const MinimizeOpti
   MinimumOptions minimum_options;
   minimum_options.run = world.run_options();
   minimum_options.search_runs = options.search_runs;
+  minimum_options.search_retries = options.search_retries;
   minimum_options.search_seconds = options.search_seconds;
   const auto same = [&](const RunResult& run) { return signature_of(run) == recording.signature; };
   const MinimumResult found = minimum(world.world(), schedule, minimum_options, same);
   report.canonical = found.canonical;
+  report.retry_cuts = found.retry_cuts;
   report.runs += found.runs;
 
   const auto replay = make_replay(found.found.run.schedule);

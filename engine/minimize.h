@@ -12,6 +12,7 @@
 #include "engine/run.h"
 #include "engine/workload.h"
 #include "scheduler/search/minimum.h"
+#include "scheduler/search/retry_limit.h"
 
 namespace interleaf {
 
@@ -19,6 +20,7 @@ struct MinimizeOptions {
   bool keep_workload = false;
   std::uint64_t search_runs = 20'000;  // of the proof; 0: none
   double search_seconds = 0;           // 0: no limit
+  std::uint32_t search_retries = 0;    // MinimumOptions::search_retries
 };
 
 // What is counted before and after.
@@ -37,6 +39,7 @@ struct MinimizeReport {
   TracedRun run;
   Recording recording;  // with Recording::minimality
   bool canonical = false;
+  RetryCuts retry_cuts;          // orders of the proof's search
   std::uint64_t candidates = 0;  // workloads tried
   std::uint64_t runs = 0;
 };

@@ -28,7 +28,8 @@ class Shrinker {
 
   ShrinkResult shrink() {
     reduce_given();
-    for (bool again = true; again;) {
+    bool again = may_shrink();
+    while (again) {
       again = drop_tasks();
       again |= drop_daemons();
       again |= drop_faults();
@@ -131,9 +132,37 @@ class Shrinker {
     const auto configuration = configuration_of(candidate);
     ScenarioWorld world(0, configuration);
     const std::optional<Schedule> schedule = find_again(world);
-    if (!schedule) return false;
+    if (!schedule || !may_hold(world)) return false;
     record(world, configuration, *schedule);
     return true;
+  }
+
+  bool may_shrink() {
+    ScenarioWorld world(0, best_.configuration);
+    return may_hold(world);
+  }
+
+  // True if the finding is none that a workload has in every schedule, as far as tried.
+  bool may_hold(ScenarioWorld& world) {
+    if (best_.recording.verdict != finding_name(FindingKind::kUnexpectedReturn)) return true;
+    const auto keep_running = make_keep_running();
+    const auto pos = make_pos();
+    RunOptions options = world.run_options();
+    if (holds(world.world().run(*keep_running, options))) return true;
+    for (options.seed = 0; options.seed < options_.seeds; ++options.seed) {
+      if (holds(world.world().run(*pos, options))) return true;
+    }
+    return false;
+  }
+
+  // True if the run came to its end, by the expectation, and without the finding.
+  bool holds(const RunResult& run) {
+    ++best_.runs;
+    const auto is_it = [&](const Finding& finding) {
+      return finding.signature() == best_.recording.signature;
+    };
+    return run.end == RunEnd::kFinished &&
+           std::none_of(run.findings.begin(), run.findings.end(), is_it);
   }
 
   // A schedule that has few switches has few landmarks that a candidate may not have.

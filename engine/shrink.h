@@ -4,6 +4,11 @@
 // looked for again in every candidate: by the landmarks of the schedule so far, and if that fails
 // by so many seeds of the strategy pos. What is kept has the signature and no more preemptions;
 // that it could not be smaller still is not shown: a candidate may have been given up too early.
+//
+// What a scenario expects of a call (verdict unexpected-return) fails in every schedule once the
+// call that made it true is gone: no race is left then. So of those a candidate is kept only if the
+// expectation holds in some schedule too: keep-running, or as many seeds of pos. If that is so for
+// no schedule of the recording itself, its workload stays as it is.
 #pragma once
 
 #include <cstdint>

@@ -14,9 +14,9 @@
 namespace interleaf {
 namespace {
 
-// How much longer than the trial, in decisions, a run of pct in a portfolio may be for its bound to
-// hold: where tasks take turns, more of them can go on at a time. Measured: up to 2.7.
-constexpr std::uint32_t kDecisionsPerTrial = 3;
+// The k of pct: what so many runs had at most, and half as many for those that follow.
+constexpr unsigned kLearningRuns = 64;
+constexpr std::uint32_t kLearningMargin = 2;
 
 class Maker {
  public:
@@ -54,10 +54,11 @@ class Maker {
     if (parameters_.size() > count_max) refuse("too many parameters");
   }
 
-  Trial trial() const {
-    Trial trial = run_trial(world_.world(), options());
-    trial.decisions = kDecisionsPerTrial * std::max<std::uint32_t>(trial.decisions, 1);
-    return trial;
+  Trial trial() const { return run_trial(world_.world(), options()); }
+  // Of a run of pct here, at most, as far as can be known beforehand.
+  std::uint32_t decisions() const {
+    const std::uint32_t most = learn_decisions(world_.world(), options(), kLearningRuns);
+    return most + most / kLearningMargin;
   }
   std::vector<ReadsFrom> predicted() const { return predict_reads_from(world_.world(), options()); }
 
@@ -89,6 +90,7 @@ struct Entry {
 
 constexpr std::uint32_t kDepthMax = 32;
 constexpr std::uint32_t kDecisionsMax = 1'000'000;
+constexpr std::uint32_t kLearnt = 0;  // in place of a number of decisions
 
 constexpr Entry kRows[] = {
     {{"random", "", "uniform over the runnable tasks at every choice", "", ""},
@@ -108,11 +110,12 @@ constexpr Entry kRows[] = {
     {{"pct", "[:DEPTH[:DECISIONS]]",
       "random priorities of tasks, changed at DEPTH - 1 random choices (1 to 5)",
       "Burckhardt et al.: A randomized scheduler with probabilistic guarantees, ASPLOS 2010",
-      "k is DECISIONS, 1000; a task that polls falls to the bottom"},
+      "k is DECISIONS, or learnt from 64 runs; a task that polls falls to the bottom"},
      2,
      [](const Maker& m) {
-       return make_pct(m.number(0, kDepthMax, kDrawnPerRun),
-                       m.number(1, kDecisionsMax, kDecisionsAssumed));
+       const unsigned depth = m.number(0, kDepthMax, kDrawnPerRun);
+       const std::uint32_t given = m.number(1, kDecisionsMax, kLearnt);
+       return make_pct(depth, given != kLearnt ? given : m.decisions());
      }},
     {{"delay", "[:DELAYS[:DECISIONS]]", "round robin that passes over the next task (1 to 5 times)",
       "Emmi, Qadeer, Rakamaric: Delay-bounded scheduling, POPL 2011",
@@ -126,7 +129,7 @@ constexpr Entry kRows[] = {
       "Zhao et al.: Selectively uniform concurrency testing, ASPLOS 2025",
       "counts come from one trial run; a task that has more has one left"},
      0,
-     [](const Maker& m) { return make_urw(m.trial().events); }},
+     [](const Maker& m) { return make_urw(m.trial()); }},
     {{"surw", "[:kind]", "uniform over the orders at one shared object, or at one kind of object",
       "Zhao et al.: Selectively uniform concurrency testing, ASPLOS 2025",
       "the seed draws the object of a run; after 10000 decisions another task is drawn"},
@@ -136,9 +139,13 @@ constexpr Entry kRows[] = {
        return make_surw(m.trial(), kind ? SurwScope::kKind : SurwScope::kObject);
      }},
     {{"portfolio", "", "per run: 40 % pos, 25 % surw, 20 % pct, 10 % urw, 5 % random", "",
-      "the shares are advice, not measured; the seed decides; k of pct is three trial runs'"},
+      "the shares are advice, not measured; the seed decides; k of pct is learnt"},
      0,
-     [](const Maker& m) -> std::unique_ptr<Strategy> { return make_portfolio(m.trial()); }},
+     [](const Maker& m) -> std::unique_ptr<Strategy> {
+       Trial trial = m.trial();
+       trial.decisions = m.decisions();
+       return make_portfolio(trial);
+     }},
     {{"rff", "", "learns: steers reads to writes that they rarely saw",
       "Wolff et al.: Greybox fuzzing for concurrency testing, ASPLOS 2024",
       "first pairs are predicted from one run; learns for 4096 runs, then anew", kCampaignRuns},

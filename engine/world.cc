@@ -96,6 +96,7 @@ RunOptions ScenarioWorld::run_options(std::uint64_t seed) const {
   RunOptions options;
   options.seed = seed;
   options.steps_max = steps_max();
+  options.retries_max = retries_max_;
   options.detectors = configuration_->detectors;
   return options;
 }

@@ -23,12 +23,15 @@ class ScenarioWorld {
   World& world() { return *world_; }
   const Configuration& configuration() const { return *configuration_; }
   std::uint64_t steps_max() const;
-  // What every run of it starts from: its limit of steps, its detectors.
+  // From now on run_options() has this limit (RunOptions::retries_max); 0: none.
+  void limit_retries(std::uint32_t retries_max) { retries_max_ = retries_max; }
+  // What every run of it starts from: its limits of steps and retries, its detectors.
   RunOptions run_options(std::uint64_t seed = 0) const;
 
  private:
   std::shared_ptr<const Configuration> configuration_;
   std::unique_ptr<World> world_;
+  std::uint32_t retries_max_ = 0;
 };
 
 }  // namespace interleaf

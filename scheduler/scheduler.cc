@@ -372,9 +372,15 @@ void Scheduler::report_sleep_in_atomic(Where where) {
 
 void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where where) {
   const Task& task = *task_;
-  const LockOrder::Path path =
+  const LockOrder::Cycles cycles =
       lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
-  if (path.length == 0 || !detectors_.lock_order) return;
+  if (!detectors_.lock_order) return;
+  for (const LockOrder::Path& path : cycles) report_lock_order(path, lock, lock_class);
+}
+
+void Scheduler::report_lock_order(const LockOrder::Path& path, const void* lock,
+                                  std::uint8_t lock_class) {
+  const Task& task = *task_;
   std::string object;
   std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
   const auto name = [&](std::uint8_t index, const void* which) {

@@ -371,6 +371,7 @@ class Scheduler {
   bool died_ = false;             // a task had a fatal finding: what it holds stays held
   bool stopped_at_boot_ = false;  // a task had a fatal finding before its first point
   RunEnd end_ = RunEnd::kFinished;
+  void report_lock_order(const LockOrder::Path& path, const void* lock, std::uint8_t lock_class);
   std::uint8_t task_count_ = 0;
   std::uint8_t foreground_ = 0;  // unfinished tasks that are no daemons
   std::uint32_t objects_ = kPrivateObject;

@@ -262,6 +262,85 @@ TEST_F(Commands, FuzzFindingsNameTheSeedAndStrategyThatRepeatThem) {
   EXPECT_EQ(again["findings"][0]["strategy"], json["findings"][0]["strategy"]);
 }
 
+// A lookup meets a folio whose references are frozen, and again, before the owner goes on.
+constexpr char kFrozen[] =
+    "title: Small\nkernel: 6.12.95\npersona: ext4\ngeometry: {hpage_pages: 4}\n"
+    "files:\n  f: {size: 4K, content: pattern(1)}\n"
+    "tasks:\n  a:\n    - fd = open(\"f\", O_RDWR)\n    - pread(fd, 4K, 0)\n"
+    "  b:\n    - fd = open(\"f\", O_RDWR)\n    - pread(fd, 4K, 0)\n"
+    "    - fadvise(fd, 0, 4K, POSIX_FADV_DONTNEED)\n"
+    "expect: {verdict: clean}\n";
+
+TEST_F(Commands, FuzzSaysWhichRunsWereCutInALoop) {
+  write("frozen.yaml", kFrozen);
+  const std::string search = "fuzz frozen.yaml --strategy pct:2:150 --seeds 0..1999 ";
+  const Output cut = interleaf(search + "--retries 1 -j 1");
+  EXPECT_EQ(cut.status, 0) << cut.err;
+  EXPECT_NE(cut.out.find(" cut after 1 fruitless repetition of filemap_get_read_batch\n"),
+            std::string::npos)
+      << cut.out;
+  EXPECT_NE(cut.out.find("\nnothing found: what a run of pct:2:150, cut like that, shows"),
+            std::string::npos);
+  EXPECT_EQ(interleaf(search + "--retries 1 -j 3").out, cut.out);
+  EXPECT_EQ(interleaf(search + "--retries 1 --twice").status, 0);
+  const Output free = interleaf(search + "--retries 0");
+  EXPECT_EQ(free.out.find(" cut "), std::string::npos) << free.out;
+  EXPECT_EQ(interleaf(search).out, free.out);
+  const Json json = Json::parse(interleaf(search + "--retries 1 --json").out);
+  EXPECT_EQ(json["retries"], 1);
+  EXPECT_GT(json["cut_by_retries"]["runs"], 0);
+  EXPECT_EQ(json["cut_by_retries"]["runs"],
+            json["cut_by_retries"]["functions"]["filemap_get_read_batch"]);
+  for (const char* verb : {"run control", "fuzz control", "minimize a.rec"}) {
+    EXPECT_EQ(interleaf(std::string(verb) + " --retries few").status, 129);
+  }
+}
+
+TEST_F(Commands, ARunThatWasCutInALoopIsNotJudged) {
+  write("frozen.yaml", kFrozen);
+  unsigned cut = 0;
+  for (unsigned seed = 0; seed < 200 && cut == 0; ++seed) {
+    const std::string run =
+        "run frozen.yaml --strategy pct:3:200 -s " + std::to_string(seed) + " --retries 1";
+    const Output json = interleaf(run + " --json -o a.rec --force");
+    if (Json::parse(json.out)["cut_by_retries"]["runs"] == 0) {
+      EXPECT_EQ(json.status, 0) << json.err;
+      continue;
+    }
+    ++cut;
+    EXPECT_EQ(json.status, 125);
+    EXPECT_EQ(json.err, "no recording of a run that was cut: a.rec not written\n");
+    EXPECT_EQ(Json::parse(json.out)["recording"], "");
+    const Output text = interleaf(run);
+    EXPECT_EQ(text.status, 125);
+    EXPECT_NE(text.out.find("1 run cut after 1 fruitless repetition of filemap_get_read_batch\n"),
+              std::string::npos)
+        << text.out;
+    EXPECT_EQ(interleaf(run + " --retries 0").status, 129);  // one is enough
+  }
+  EXPECT_EQ(cut, 1u);
+}
+
+// The recording of a finding has no such limit: it replays whatever the search was told.
+TEST_F(Commands, FindingsOfRunsThatWereCutReplayWithoutTheLimit) {
+  std::string losing = kFrozen;
+  losing.replace(losing.find("pread(fd, 4K, 0)"), 16, "expect_read(fd, pattern(2), 4K, 0)");
+  write("losing.yaml", losing);
+  const Output fuzz = interleaf(
+      "fuzz losing.yaml --strategy pct:2:150 --seeds 0..1999 --retries 1 --keep-going -o found");
+  EXPECT_EQ(fuzz.status, 1) << fuzz.err;
+  EXPECT_NE(fuzz.out.find(" cut after 1 fruitless"), std::string::npos) << fuzz.out;
+  for (const auto& entry : fs::directory_iterator(directory_ / "found")) {
+    const Output replay = interleaf("replay " + entry.path().string());
+    EXPECT_EQ(replay.status, 1) << replay.err;
+    EXPECT_NE(replay.out.find("exact: "), std::string::npos) << replay.out;
+    const Output minimized =
+        interleaf("minimize " + entry.path().string() + " --retries 1 --keep-workload --json");
+    EXPECT_EQ(minimized.status, 0) << minimized.err;
+    EXPECT_EQ(Json::parse(minimized.out)["retries"], 1);
+  }
+}
+
 TEST_F(Commands, MinimizeSaysWhatItTookAwayAndStoresTheRest) {
   ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
   const Output first = interleaf("minimize a.rec -o b.rec");

@@ -282,6 +282,26 @@ TEST(Fuzz, RefusesAnUnknownStrategy) {
   }
 }
 
+// Its changes are spread over what runs of this scenario were seen to have, so that its bound
+// holds.
+TEST(Fuzz, PctLearnsTheNumberOfDecisions) {
+  FuzzOptions options;
+  options.strategy = "pct:2";
+  options.seed_last = 499;
+  options.keep_going = true;
+  const FuzzReport report = fuzz(losing(), options, nullptr);
+  const PctRuns& runs = *report.statistics.strategies.at("pct:2").pct;
+  EXPECT_LE(runs.decisions_max, runs.k());
+  EXPECT_LT(runs.k(), 2 * runs.decisions_max);
+  EXPECT_EQ(runs.decisions_assumed_min, runs.k());
+  // No seed has a part in it.
+  options.seed_first = 100;
+  options.jobs = 3;
+  EXPECT_EQ(fuzz(losing(), options, nullptr).statistics.strategies.at("pct:2").pct->k(), runs.k());
+  options.strategy = "pct:2:50";
+  EXPECT_EQ(fuzz(losing(), options, nullptr).statistics.strategies.at("pct:2:50").pct->k(), 50u);
+}
+
 TEST(Fuzz, TakesParametersOfStrategies) {
   FuzzOptions options;
   options.keep_going = true;
@@ -291,7 +311,7 @@ TEST(Fuzz, TakesParametersOfStrategies) {
     options.strategy = strategy;
     return summary(fuzz(losing(), options, nullptr));
   };
-  EXPECT_EQ(with("pct:3"), with("pct:3:1000"));
+  EXPECT_EQ(with("delay:3"), with("delay:3:1000"));
   EXPECT_NE(with("pct:3"), with("pct:3:50"));
   EXPECT_NE(with("delay:1"), with("delay:5"));
   EXPECT_NE(with("surw"), with("surw:kind"));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/rwsem.h"
@@ -12,7 +13,7 @@
 namespace interleaf {
 namespace {
 
-constexpr LockClass kA{"A"}, kB{"B"}, kC{"C"};
+constexpr LockClass kA{"A"}, kB{"B"}, kC{"C"}, kD{"D"}, kE{"E"};
 
 struct Crossing {
   Mutex a{kA}, b{kB};
@@ -229,6 +230,104 @@ TEST(LockOrder, CycleOfThreeIsFound) {
   EXPECT_EQ(result.findings[0].details,
             (std::vector<std::string>{"A -> B: one at step 2 in", "B -> C: two at step 6 in",
                                       "C -> A: three at step 10 in"}));
+}
+
+// a before b before e, a before c before e; then e before a: two cycles at once, one of which was
+// not told. And d, held then too: a cycle of its own.
+struct TwoWays {
+  Mutex a{kA}, b{kB}, c{kC}, d{kD}, e{kE};
+  static void nest(Mutex& outer, Mutex& inner) {
+    outer.lock();
+    inner.lock();
+    inner.unlock();
+    outer.unlock();
+  }
+  explicit TwoWays(Scheduler& s) {
+    add_task(s, "one", this, [](TwoWays& t) {
+      nest(t.a, t.b);
+      nest(t.b, t.e);
+      nest(t.a, t.c);
+      nest(t.c, t.e);
+      nest(t.a, t.d);
+    });
+    add_task(s, "two", this, [](TwoWays& t) {
+      t.e.lock();
+      t.d.lock();
+      t.a.lock();
+      t.a.unlock();
+      t.d.unlock();
+      t.e.unlock();
+    });
+  }
+};
+std::vector<std::string> signatures_in(const RunResult& result) {
+  std::vector<std::string> signatures;
+  for (const Finding& finding : result.findings) signatures.push_back(finding.signature());
+  return signatures;
+}
+TEST(LockOrder, EveryShortestCycleThatAnEdgeClosesIsReported) {
+  Program<TwoWays> p;
+  const RunResult& result = p.run_straight();
+  EXPECT_EQ(signatures_in(result),
+            (std::vector<std::string>{"lock-order::A+D", "lock-order::A+B+E", "lock-order::A+C+E"}))
+      << text_of(result);
+  EXPECT_EQ(result.findings[1].message,
+            "possible circular locking dependency: two asks for A while it holds E");
+}
+
+// A longer way round is told of no edge that has a shorter one, and a class that is held itself
+// makes no longer ones.
+TEST(LockOrder, LongerCyclesAreNotReported) {
+  struct Longer {
+    Mutex a{kA}, b{kB}, c{kC}, d{kD};
+    explicit Longer(Scheduler& s) {
+      add_task(s, "one", this, [](Longer& t) {
+        TwoWays::nest(t.a, t.b);
+        TwoWays::nest(t.b, t.c);
+        TwoWays::nest(t.a, t.c);  // a shorter way from a to c
+      });
+      add_task(s, "two", this, [](Longer& t) {
+        t.c.lock();
+        t.d.lock();  // from c on: only the edge c -> a closes a cycle
+        t.a.lock();
+        t.a.unlock();
+        t.d.unlock();
+        t.c.unlock();
+      });
+    }
+  };
+  Program<Longer> p;
+  EXPECT_EQ(signatures_in(p.run_straight()), (std::vector<std::string>{"lock-order::A+C"}));
+}
+
+// More than kCyclesMax ways from the first class to the last.
+TEST(LockOrder, ReportsSoManyCyclesAndNoMore) {
+  constexpr unsigned kWays = LockOrder::kCyclesMax + 4;
+  struct Wide {
+    LockClass classes[kWays];
+    std::string names[kWays];
+    Mutex* ways[kWays];
+    Mutex a{kA}, z{kE};
+    explicit Wide(Scheduler& s) {
+      for (unsigned i = 0; i < kWays; ++i) {
+        names[i] = "way " + std::to_string(10 + i);
+        classes[i].name = names[i].c_str();
+        ways[i] = new Mutex(classes[i]);
+      }
+      add_task(s, "one", this, [](Wide& w) {
+        for (Mutex* way : w.ways) {
+          TwoWays::nest(w.a, *way);
+          TwoWays::nest(*way, w.z);
+        }
+        TwoWays::nest(w.z, w.a);
+      });
+    }
+  };
+  Program<Wide> p;
+  const std::vector<std::string> signatures = signatures_in(p.run_straight());
+  ASSERT_EQ(signatures.size(), LockOrder::kCyclesMax);
+  EXPECT_EQ(signatures.front(), "lock-order::A+way 10+E");
+  EXPECT_EQ(signatures.back(), "lock-order::A+way 25+E");
 }
 
 TEST(LockOrder, TrylockAddsNoEdgeAndALockOfTheSameClassNone) {

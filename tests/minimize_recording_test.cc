@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Minimised recordings: still the same finding, never more preemptions, the same bytes whatever
-// seed found it; and the text of a scenario with parts taken away.
+// seed found it; no expectation that became hopeless; and the text of a scenario with parts taken
+// away.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -84,6 +85,55 @@ TEST(MinimizeRecording, EmbedsAScenarioThatExpectsWhatItHas) {
   EXPECT_EQ(expectation->verdict, report.recording.verdict);
   EXPECT_TRUE(read->scenario.text.starts_with("# Minimised: "));
   EXPECT_EQ(report.recording.seed, 0u);
+}
+
+// A run of the first seed of pos that has the verdict.
+Recording found_by_pos(const std::shared_ptr<const Configuration>& configuration,
+                       std::string_view verdict) {
+  ScenarioWorld world(0, configuration);
+  const auto pos = make_pos();
+  for (std::uint64_t seed = 0; seed < 1000; ++seed) {
+    Recording recording =
+        make_recording(*configuration, run_traced(world, *pos, seed), {"pos", seed, ""});
+    if (recording.verdict == verdict) return recording;
+  }
+  ADD_FAILURE() << "no " << verdict;
+  return {};
+}
+
+// The store was taken away once: what expect_load wants was then in no schedule.
+TEST(MinimizeRecording, KeepsTheStoreWithoutWhichTheLoadFailsInEverySchedule) {
+  const Recording given = found_by_pos(named("thp-purge-zaps-private"), "unexpected-return");
+  const MinimizeReport report = minimize_recording(given, quick());
+  EXPECT_LT(report.after.workload.calls, report.before.workload.calls);
+  EXPECT_EQ(report.recording.signature, given.signature);
+  EXPECT_NE(report.recording.scenario_text.find("store(q, pattern(5), "), std::string::npos)
+      << report.recording.scenario_text;
+
+  ScenarioWorld world(0, configuration_of(report.recording));
+  const auto pos = make_pos();
+  unsigned clean = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    clean += world.world().run(*pos, world.run_options(seed)).clean();
+  }
+  EXPECT_GT(clean, 0u) << report.recording.scenario_text;
+  EXPECT_LT(clean, 200u);
+}
+
+TEST(MinimizeRecording, LeavesAWorkloadWhoseExpectationNeverHoldsAsItIs) {
+  const auto configuration = configure(
+      parse_scenario("title: t\nkernel: 6.12.95\nfiles:\n  f: {size: 16K, content: pattern(1)}\n"
+                     "tasks:\n  a:\n    - fd = open(\"f\", O_RDONLY)\n    - read(fd, 4K)\n"
+                     "    - expect_read(fd, pattern(2), 4K, 0)\n"
+                     "  b:\n    - fd = open(\"f\", O_RDONLY)\n    - read(fd, 4K)\n"
+                     "expect:\n  - {verdict: unexpected-return}\n",
+                     "never.yaml"),
+      {});
+  const Recording given = found_by_pos(configuration, "unexpected-return");
+  const MinimizeReport report = minimize_recording(given, quick());
+  EXPECT_EQ(report.candidates, 0u);
+  EXPECT_EQ(report.recording.scenario_text, given.scenario_text);
+  EXPECT_EQ(report.after.workload, report.before.workload);
 }
 
 TEST(MinimizeRecording, RefusesWhatIsCleanOrDoesNotReplay) {

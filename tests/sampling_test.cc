@@ -3,6 +3,7 @@
 // limit is met or not met for good.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -13,6 +14,7 @@
 #include "scheduler/strategy.h"
 #include "scheduler/sync/atomic.h"
 #include "scheduler/sync/shared.h"
+#include "scheduler/sync/thread.h"
 #include "tests/scheduler_programs.h"
 
 namespace interleaf {
@@ -51,6 +53,7 @@ class Sampled {
     program_ = std::make_unique<Program<Spelled>>();
   }
   Trial trial() { return run_trial(program_->world()); }
+  std::uint32_t learnt(unsigned runs) { return learn_decisions(program_->world(), {}, runs); }
   const Trial::Object& shared(const Trial& trial) {
     const ObjectPlace place = object_place(program_->world().arena(), &program_->state().shared);
     for (const Trial::Object& object : trial.objects) {
@@ -196,6 +199,165 @@ TEST(Surw, IsUniformOverTheOrdersAtAllObjectsOfAKind) {
   EXPECT_LT(orders(SurwScope::kKind), 3);
   EXPECT_GT(orders(SurwScope::kObject), 20);
 }
+
+// A task that starts a second one, which starts a third; and one that is there from the beginning.
+// Capitals write `shared`, as above. With `kJoins` the first waits for the second.
+template <bool kJoins>
+struct Starting {
+  Shared<int> shared, own[4];
+  Thread second, third;
+  char order[16] = {};
+  unsigned count = 0;
+  void write(char letter) {
+    shared.store(1);
+    order[count++] = letter;
+  }
+  explicit Starting(Scheduler& s)
+      : second(
+            s, "second", [](void* p) { static_cast<Starting*>(p)->run_second(); }, this),
+        third(
+            s, "third", [](void* p) { static_cast<Starting*>(p)->run_third(); }, this) {
+    add_task(s, "first", this, [](Starting& p) {
+      p.write('A');
+      p.second.start();
+      p.own[0].load();
+      p.write('A');
+      if (kJoins) p.second.join();
+    });
+    add_task(s, "fourth", this, [](Starting& p) {
+      p.own[3].load();
+      p.write('D');
+    });
+  }
+  void run_second() {
+    write('B');
+    third.start();
+    write('B');
+  }
+  void run_third() {
+    own[2].load();
+    write('C');
+  }
+};
+
+// How many interleavings of chains there are, where chain `child` begins after event `after` of
+// chain `parent`: by counting them one event at a time.
+struct Chain {
+  unsigned length;
+  int parent = -1;
+  unsigned after = 0;
+};
+std::uint64_t interleavings(const std::vector<Chain>& chains, std::vector<unsigned> done) {
+  std::uint64_t count = 0;
+  bool ended = true;
+  for (std::size_t i = 0; i < chains.size(); ++i) {
+    const Chain& chain = chains[i];
+    if (done[i] == chain.length) continue;
+    ended = false;
+    if (chain.parent >= 0 && done[static_cast<std::size_t>(chain.parent)] < chain.after) continue;
+    ++done[i];
+    count += interleavings(chains, done);
+    --done[i];
+  }
+  return ended ? 1 : count;
+}
+
+// How often each of the possible choices of tasks came up.
+template <typename State>
+std::map<std::string, unsigned> schedules(Program<State>& p, Strategy& strategy, unsigned runs) {
+  std::map<std::string, unsigned> seen;
+  for (std::uint64_t seed = 0; seed < runs; ++seed) {
+    const RunResult& result = p.run(strategy, {.seed = seed});
+    EXPECT_TRUE(result.clean()) << text_of(result);
+    ++seen[{result.schedule.begin(), result.schedule.end()}];
+  }
+  return seen;
+}
+
+TEST(Trial, KnowsWhoStartedWhom) {
+  Program<Starting<true>> p;
+  const Trial trial = run_trial(p.world());
+  // By ids: second, third, first, fourth.
+  EXPECT_EQ(trial.started_by, (std::vector<TaskId>{2, 0, kNoTask, kNoTask}));
+  EXPECT_EQ(trial.events, (std::vector<std::uint32_t>{5, 4, 5, 2}));
+}
+
+// The same with next to nothing in them: starts, begins and ends are events too.
+struct StartingBriefly {
+  Shared<int> own[2];
+  Thread second, third;
+  explicit StartingBriefly(Scheduler& s)
+      : second(
+            s, "second", [](void* p) { static_cast<StartingBriefly*>(p)->third.start(); }, this),
+        third(
+            s, "third", [](void*) {}, this) {
+    add_task(s, "first", this, [](StartingBriefly& p) {
+      p.second.start();
+      p.own[0].load();
+    });
+    add_task(s, "fourth", this, [](StartingBriefly& p) {
+      p.own[1].load();
+      p.own[1].load();
+    });
+  }
+};
+
+TEST(Urw, IsUniformOverInterleavingsOfTasksThatStartOthers) {
+  const std::vector<Chain> chains = {{2}, {3, 0, 1}, {2, 1, 2}, {2}};
+  const auto count = static_cast<unsigned>(interleavings(chains, {0, 0, 0, 0}));
+  ASSERT_EQ(count, 648u);
+  const unsigned runs = 50 * count;
+  Program<StartingBriefly> p;
+  const Trial trial = run_trial(p.world());
+  const auto seen = schedules(p, *make_urw(trial), runs);
+  EXPECT_EQ(seen.size(), count);
+  EXPECT_NEAR(unevenness(seen, runs, count), 1, 0.2);
+  // Each task for itself: those that start others are late.
+  EXPECT_GT(unevenness(schedules(p, *make_urw(trial.events), runs), runs, count), 3);
+}
+
+TEST(Urw, ComesToTheEndWhereTasksWaitForThoseTheyStarted) {
+  Program<Starting<true>> p;
+  const auto seen = schedules(p, *make_urw(run_trial(p.world())), 2000);
+  EXPECT_GT(seen.size(), 500u);
+}
+
+// The writes alone: A (A | B (B | C)) | D.
+TEST(Surw, IsUniformOverTheInterestingEventsOfTasksThatStartOthers) {
+  const std::vector<Chain> chains = {{2}, {2, 0, 1}, {1, 1, 1}, {1}};
+  const auto count = static_cast<unsigned>(interleavings(chains, {0, 0, 0, 0}));
+  ASSERT_EQ(count, 48u);
+  constexpr unsigned kRuns = 9'600;
+  Program<Starting<false>> p;
+  const Trial trial = run_trial(p.world());
+  const ObjectPlace place = object_place(p.world().arena(), &p.state().shared);
+  const auto at = std::find_if(trial.objects.begin(), trial.objects.end(),
+                               [&](const Trial::Object& object) { return object.place == place; });
+  ASSERT_NE(at, trial.objects.end());
+  EXPECT_EQ(at->events, (std::vector<std::uint32_t>{2, 1, 2, 1}));
+  const auto orders = [&](Strategy& strategy) {
+    std::map<std::string, unsigned> seen;
+    for (std::uint64_t seed = 0; seed < kRuns; ++seed) {
+      EXPECT_TRUE(p.run(strategy, {.seed = seed}).clean());
+      ++seen[p.state().order];
+    }
+    return seen;
+  };
+  const auto seen = orders(*make_surw({place}, at->events, trial.started_by));
+  EXPECT_EQ(seen.size(), count);
+  EXPECT_NEAR(unevenness(seen, kRuns, count), 1, 0.5);
+  EXPECT_GT(unevenness(orders(*make_surw({place}, at->events)), kRuns, count), 3);
+}
+
+TEST(Pct, LearnsHowManyDecisionsARunHasAtMost) {
+  // One task alone can go on once the other has ended: at most 7 decisions, at least 4.
+  Sampled p("aaaa", "bbbb");
+  EXPECT_EQ(p.trial().decisions, 4u);
+  EXPECT_EQ(p.learnt(0), 4u);
+  EXPECT_EQ(p.learnt(64), 7u);
+}
+
+TEST(Pct, AssumesADecisionWhereThereIsNone) { EXPECT_EQ(Sampled("a", nullptr).learnt(64), 1u); }
 
 TEST(Pos, DrawsAnewForWhatRacedAndForNothingElse) {
   const auto last = [](const std::string& o) { return o.back() == 'B'; };

@@ -124,6 +124,8 @@ void print_json(const Json& json);
 void print_replay_command(const std::string& recording);
 // A number with commas: 1,284.
 std::string grouped(std::uint64_t number);
+// 1 order, 1,284 orders.
+std::string counted(std::uint64_t count, const char* what);
 // The text for a shell: in single quotes if it needs them.
 std::string shell_quoted(const std::string& text);
 

@@ -5,14 +5,11 @@
 
 #include <cmath>
 
+#include "engine/commands/search_flags.h"
 #include "engine/report.h"
 
 namespace interleaf {
 namespace {
-
-std::string counted(std::uint64_t count, const char* what) {
-  return fmt::format("{} {}{}", grouped(count), what, count == 1 ? "" : "s");
-}
 
 // 1,284 orders, 3 tasks, kernel 6.12.95 + X, geometry 4k/4
 std::string scope_of(const Configuration& configuration, const BoundedResult& search) {
@@ -75,16 +72,6 @@ std::string how_far(const ExploreOptions& options, const ExploreReport& report) 
              rounded(estimate.orders_most), counted(options.preemptions_max, "preemption"));
 }
 
-// A line for each function in whose loop orders were cut.
-std::string retry_cuts_text(const ExploreOptions& options, const BoundedResult& search) {
-  std::string text;
-  for (const auto& [function, orders] : search.retry_cuts.functions) {
-    text += fmt::format("{} cut after {} of {}\n", counted(orders, "order"),
-                        counted(options.retries_max, "fruitless repetition"), function);
-  }
-  return text;
-}
-
 // Nothing is complete as such if an order was cut: a line above says which.
 std::string complete_text(const BoundedResult& search) {
   if (!search.complete) return "";
@@ -126,7 +113,7 @@ std::string explore_statement(const Configuration& configuration, const ExploreO
     text = fmt::format("{} cut in a loop by the step limit: not complete\n",
                        counted(search.cut, "run"));
   }
-  text += retry_cuts_text(options, search);
+  text += retry_cuts_text(search.retry_cuts, options.retries_max, "order");
   if (report.findings.empty()) return text + clean_statement(configuration, options, report);
   // Of a power cut those of the order, not of the run that goes straight to it.
   const std::uint64_t fewest = search.findings.front().preemptions;

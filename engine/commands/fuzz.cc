@@ -11,6 +11,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/commands/fuzz_report.h"
+#include "engine/commands/search_flags.h"
 #include "engine/expectation.h"
 #include "engine/report.h"
 #include "engine/user_error.h"
@@ -25,6 +26,7 @@ struct Flags {
   std::string seeds;
   std::string output;
   std::string time;
+  RetriesFlag retries;
   unsigned jobs = 0;  // 0: all cores
   bool no_statistics = false;
   bool force = false;
@@ -65,6 +67,7 @@ int fuzz_main(Flags flags) {
   FuzzOptions& options = flags.options;
   set_limits(flags, options);
   options.jobs = flags.jobs != 0 ? flags.jobs : std::max(1u, std::thread::hardware_concurrency());
+  options.retries_max = flags.retries.value;
   options.minimize = !flags.as_found;
   options.statistics = !flags.no_statistics;
   for (const std::string& known : known_signatures(*configuration)) options.ignore.push_back(known);
@@ -80,7 +83,9 @@ int fuzz_main(Flags flags) {
   int code = flags.verdict.exit_code(verdict);
   // Who gave no last seed wanted no more than the time.
   const bool cut = report.out_of_time && options.seed_last != kSeedsOpen;
-  if (report.findings.empty() && (!report.window_reached || cut)) {
+  // Nothing is known of how a run that was cut goes on.
+  const bool unjudged = report.retry_cuts.orders != 0 && report.retry_cuts.orders == report.runs;
+  if (report.findings.empty() && (!report.window_reached || cut || unjudged)) {
     code = kExitCannotJudge;
   }
   if (!report.nondeterminism.empty()) code = kExitToolFailed;
@@ -106,8 +111,9 @@ int fuzz_main(Flags flags) {
          flags.force ? Overwrite::kForce : Overwrite::kRefuse);
   }
   if (paths.empty() && !report.findings.empty()) {
-    fmt::print(stderr, "interleaf fuzz {} --strategy {} --seeds {}\n", flags.scenario.text(),
-               options.strategy, seeds_of_run(options, report.findings.front().seed));
+    fmt::print(stderr, "interleaf fuzz {} --strategy {}{} --seeds {}\n", flags.scenario.text(),
+               options.strategy, flags.retries.text(),
+               seeds_of_run(options, report.findings.front().seed));
   }
   for (const std::string& path : paths) print_replay_command(path);
   return code;
@@ -128,6 +134,7 @@ Verb add_fuzz(CLI::App& program) {
                    "stop after this long (90s, 10m, 2h); without --seeds: from 0 on");
   verb->add_option("-j,--jobs", flags->jobs, "worlds in parallel, 1 to 64; all cores")
       ->check(CLI::Range(1, 64));
+  flags->retries.add_to(*verb);
   verb->add_flag("--keep-going", flags->options.keep_going, "do not stop at the first finding");
   verb->add_flag("--no-statistics", flags->no_statistics,
                  "do not count orders and handoffs: faster by a third at most");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/commands/search_flags.h"
 #include "engine/strategies.h"
 
 namespace interleaf {
@@ -198,6 +199,13 @@ std::string pct_text(const FuzzReport& report) {
 
 std::string clean_text(const FuzzOptions& options, const FuzzReport& report) {
   if (report.runs == 0) return "";
+  const bool cut = report.retry_cuts.orders != 0;
+  if (cut && report.retry_cuts.orders == report.runs) {
+    return "cannot judge: every run was cut\n";
+  }
+  if (report.exhausted && cut) {
+    return "nothing found in the other schedules: complete but for these\n";
+  }
   if (report.exhausted) {
     return "nothing found in all " + grouped(report.runs) + " schedules: complete\n";
   }
@@ -209,9 +217,10 @@ std::string clean_text(const FuzzOptions& options, const FuzzReport& report) {
     return "nothing found; " + options.strategy + " makes the same run of every seed\n";
   }
   return fmt::format(
-             "nothing found: what a run of {} shows with p >= {} would have been seen "
+             "nothing found: what a run of {}{} shows with p >= {} would have been seen "
              "(95 %)\n",
-             options.strategy, probability(up(unseen_rate_bound(report.runs)))) +
+             options.strategy, cut ? ", cut like that," : "",
+             probability(up(unseen_rate_bound(report.runs)))) +
          pct_text(report);
 }
 
@@ -309,6 +318,7 @@ std::string fuzz_summary(const Configuration& configuration, const FuzzOptions& 
                       options.seed_first, options.seed_first + report.runs - 1,
                       runs_text(report.runs), options.strategy);
   text += strategies_text(options, report) + handoffs_text(options, report);
+  text += retry_cuts_text(report.retry_cuts, options.retries_max, "run");
   if (report.findings.empty()) text += clean_text(options, report);
   text += window_text_of(configuration, report);
   if (report.out_of_time) text += "ended by --time\n";
@@ -351,6 +361,9 @@ Json fuzz_json(const FuzzOptions& options, const FuzzReport& report,
   json["window_reached"] = report.window_reached;
   json["window_missed"] = report.window_missed;
   json["nondeterminism"] = report.nondeterminism;
+  json["retries"] = options.retries_max;
+  json["cut_by_retries"] = {{"runs", report.retry_cuts.orders},
+                            {"functions", report.retry_cuts.functions}};
   json["complete"] = report.exhausted;
   json["bound"] = nullptr;
   return json;

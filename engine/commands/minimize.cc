@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "engine/commands/command.h"
+#include "engine/commands/search_flags.h"
 #include "engine/report.h"
 
 namespace interleaf {
@@ -15,6 +16,7 @@ struct Flags {
   RecordingFlags recording;
   OutputFlags output;
   std::string time;
+  RetriesFlag retries;
   bool full = false;
   bool json = false;
 };
@@ -43,7 +45,7 @@ std::vector<Count> counts(const MinimizeReport& report) {
   };
 }
 
-void print_report(const MinimizeReport& report, bool full) {
+void print_report(const MinimizeReport& report, std::uint32_t retries_max, bool full) {
   const Configuration& configuration = *report.configuration;
   fmt::print("{} on {} ({})\n", configuration.scenario.name, configuration.kernel_text(),
              configuration.persona->name);
@@ -53,11 +55,12 @@ void print_report(const MinimizeReport& report, bool full) {
     fmt::print(" {} {} -> {}{}\n", count.name, count.before, count.after,
                preemptions ? " (" + minimality_text(report.recording) + ")" : "");
   }
+  fmt::print("{}", retry_cuts_text(report.retry_cuts, retries_max, "order"));
   fmt::print("\n{}\n{}", cpu_table(configuration, report.run, {.full = full}),
              consequence(report.run));
 }
 
-Json json_of(const MinimizeReport& report, const std::string& path) {
+Json json_of(const MinimizeReport& report, std::uint32_t retries_max, const std::string& path) {
   Json json = run_json(report.run.result);
   for (const Count& count : counts(report)) {
     json["reduced"][count.field] = {count.before, count.after};
@@ -69,6 +72,9 @@ Json json_of(const MinimizeReport& report, const std::string& path) {
   json["other_findings"] = known.other_findings;
   json["one_minimal"] = known.one_minimal;
   json["remark"] = known.text;
+  json["retries"] = retries_max;
+  json["cut_by_retries"] = {{"orders", report.retry_cuts.orders},
+                            {"functions", report.retry_cuts.functions}};
   json["canonical"] = report.canonical;
   json["candidates"] = report.candidates;
   json["runs"] = report.runs;
@@ -78,12 +84,13 @@ Json json_of(const MinimizeReport& report, const std::string& path) {
 
 int minimize_main(Flags flags) {
   flags.options.search_seconds = parse_time(flags.time);
+  flags.options.search_retries = flags.retries.value;
   flags.output.check();
   const MinimizeReport report = minimize_recording(flags.recording.load(), flags.options);
   if (flags.json) {
-    print_json(json_of(report, flags.output.path));
+    print_json(json_of(report, flags.retries.value, flags.output.path));
   } else {
-    print_report(report, flags.full);
+    print_report(report, flags.retries.value, flags.full);
   }
   flags.output.save(report.recording);
   if (!flags.output.path.empty()) print_replay_command(flags.output.path);
@@ -103,6 +110,7 @@ Verb add_minimize(CLI::App& program) {
                  "take nothing away from the scenario, only from the schedule");
   verb->add_option("--runs", flags->options.search_runs,
                    "of the search for fewer preemptions, at most; 20000; 0: no search");
+  flags->retries.add_to(*verb);
   verb->add_option("--time", flags->time,
                    "stop that search after this long (90s, 10m, 2h); results may then vary");
   verb->add_flag("--full", flags->full, "print the whole table, not only what the finding needs");

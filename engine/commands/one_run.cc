@@ -44,6 +44,15 @@ std::string in_the_way(const TableStrategy& table, const Scenario& scenario,
                      table.satisfied() + 1, scenario.tasks[row.task].name, row.function, reason);
 }
 
+// The run of `run`, which was cut, without the limit.
+void go_on(ScenarioWorld& world, bool named, TracedRun& run) {
+  const Schedule schedule =
+      without_retry_limit(world.world(), world.run_options(), run.result.schedule);
+  world.limit_retries(0);
+  const auto replay = make_replay(schedule);
+  run = run_traced(world, *replay, 0, named);
+}
+
 }  // namespace
 
 void ScheduleFlags::add_to(CLI::App& verb) {
@@ -62,6 +71,7 @@ OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
                const ScheduleFlags& flags, bool named) {
   const Scenario& scenario = configuration->scenario;
   ScenarioWorld world(0, configuration);
+  world.limit_retries(flags.retries_max);
   std::unique_ptr<Strategy> strategy;
   TableStrategy* table = nullptr;
   // Without a table to follow, the default is to run without preemptions.
@@ -77,12 +87,15 @@ OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
   OneRun one;
   one.seed = parse_seed(flags.seed);
   one.run = run_traced(world, *strategy, one.seed, named);
-  if (table == nullptr) return one;
-  one.table_rows = table->rows().size();
-  one.table_rows_satisfied = table->satisfied();
-  if (one.table_rows_satisfied < one.table_rows) {
-    one.unsatisfied = in_the_way(*table, scenario, world.world().scheduler());
+  one.cuts.add(world.world());
+  if (table != nullptr) {
+    one.table_rows = table->rows().size();
+    one.table_rows_satisfied = table->satisfied();
+    if (one.table_rows_satisfied < one.table_rows) {
+      one.unsatisfied = in_the_way(*table, scenario, world.world().scheduler());
+    }
   }
+  if (one.cuts.orders != 0 && !one.run.result.clean()) go_on(world, named, one.run);
   return one;
 }
 

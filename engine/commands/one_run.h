@@ -8,6 +8,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/run.h"
+#include "scheduler/search/retry_limit.h"
 
 namespace interleaf {
 
@@ -15,6 +16,7 @@ struct ScheduleFlags {
   std::string strategy = "table";
   std::string table;
   std::string seed = "0";
+  std::uint32_t retries_max = 0;  // RunOptions::retries_max; text() leaves it out
 
   void add_to(CLI::App& verb);
   // The same flags again, for a command line; with a blank in front.
@@ -22,7 +24,10 @@ struct ScheduleFlags {
 };
 
 struct OneRun {
+  // One that was cut by retries_max: with a finding, the run whose tasks go on when all else has
+  // ended, as a recording has it; else as far as it went.
   TracedRun run;
+  RetryCuts cuts;
   std::uint64_t seed = 0;
   std::size_t table_rows = 0;  // of the table that was followed; 0: none was
   std::size_t table_rows_satisfied = 0;

@@ -6,6 +6,7 @@
 
 #include "engine/commands/command.h"
 #include "engine/commands/one_run.h"
+#include "engine/commands/search_flags.h"
 #include "engine/report.h"
 
 namespace interleaf {
@@ -16,6 +17,7 @@ struct Flags {
   VerdictFlags verdict;
   CrashFlags crash;
   ScheduleFlags schedule;
+  RetriesFlag retries;
   OutputFlags output;
   bool trace = false;
   bool steps = false;
@@ -34,30 +36,38 @@ CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
 int run(const Flags& flags) {
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
-  OneRun one = run_one(configuration, flags.schedule, flags.trace);
+  ScheduleFlags schedule = flags.schedule;
+  schedule.retries_max = flags.retries.value;
+  OneRun one = run_one(configuration, schedule, flags.trace);
   TracedRun& run = one.run;
+  // Nothing is known of how it goes on.
+  const bool unjudged = one.cuts.orders != 0 && run.result.clean();
   CrashReport cuts;
   std::optional<CrashFinding> cut;
-  if (flags.crash.crash) cuts = cut_power(configuration, flags.crash.budget, run, cut);
+  const bool cut_the_power = flags.crash.crash && !unjudged;
+  if (cut_the_power) cuts = cut_power(configuration, flags.crash.budget, run, cut);
   if (!run.result.clean()) cut.reset();
   if (cut) run = cut->run;
   const std::string verdict = verdict_of(run.result);
   int code = flags.verdict.exit_code(verdict);
   if (!cut && !cuts.complete && run.result.clean()) code = kExitCannotJudge;
   if (!cuts.hidden_dependence.empty()) code = kExitToolFailed;
-  if (!one.unsatisfied.empty()) code = kExitCannotJudge;
+  if (!one.unsatisfied.empty() || unjudged) code = kExitCannotJudge;
   Origin origin;
   origin.strategy = flags.schedule.strategy;
   origin.seed = one.seed;
   Recording recording = make_recording(*configuration, run, origin);
   if (cut) recording.cut = cut->cut;
-  flags.output.save(recording);
+  const bool stored = !flags.output.path.empty() && !unjudged;
+  if (stored) flags.output.save(recording);
   if (flags.verdict.json) {
     Json json = run_json(run.result);
     json["table_rows"] = one.table_rows;
     json["table_rows_satisfied"] = one.table_rows_satisfied;
-    if (flags.crash.crash) json["crash"] = crash_json(cuts, flags.crash.budget);
-    json["recording"] = flags.output.path;
+    json["retries"] = flags.retries.value;
+    json["cut_by_retries"] = {{"runs", one.cuts.orders}, {"functions", one.cuts.functions}};
+    if (cut_the_power) json["crash"] = crash_json(cuts, flags.crash.budget);
+    json["recording"] = stored ? flags.output.path : "";
     print_json(json);
   } else {
     if (flags.trace) fmt::print("{}\n", trace_text(run.trace));
@@ -67,13 +77,17 @@ int run(const Flags& flags) {
                configuration->persona->name, cpu_table(*configuration, run, options),
                consequence(run));
     if (!one.unsatisfied.empty()) fmt::print(" {}\n", one.unsatisfied);
-    if (flags.crash.crash) {
+    fmt::print("{}", retry_cuts_text(one.cuts, flags.retries.value, "run"));
+    if (cut_the_power) {
       fmt::print("\n{}", crash_text(cuts, flags.crash.budget, *configuration));
     }
   }
+  if (unjudged && !flags.output.path.empty()) {
+    fmt::print(stderr, "no recording of a run that was cut: {} not written\n", flags.output.path);
+  }
   if (verdict != "clean" && flags.output.path.empty()) {
-    fmt::print(stderr, "interleaf run {}{}{}\n", flags.scenario.text(), flags.schedule.text(),
-               flags.crash.crash ? " --crash" : "");
+    fmt::print(stderr, "interleaf run {}{}{}{}\n", flags.scenario.text(), flags.schedule.text(),
+               flags.retries.text(), flags.crash.crash ? " --crash" : "");
   } else if (verdict != "clean") {
     print_replay_command(flags.output.path);
   }
@@ -89,6 +103,7 @@ Verb add_run(CLI::App& program) {
   flags->verdict.add_to(*verb);
   flags->crash.add_to(*verb);
   flags->schedule.add_to(*verb);
+  flags->retries.add_to(*verb);
   flags->output.add_to(*verb, "store the run as a recording");
   verb->add_flag("--trace", flags->trace, "every step as a line");
   verb->add_flag("--steps", flags->steps, "step numbers in the table's margin");

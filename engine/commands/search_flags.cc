@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/commands/search_flags.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -25,10 +27,29 @@ std::uint64_t parse_bytes(const std::string& text) {
 
 }  // namespace
 
+void RetriesFlag::add_to(CLI::App& verb) {
+  verb.add_option(
+      "--retries", value,
+      fmt::format("a loop is repeated in vain at most so often, by each task; {}0: no limit",
+                  value == 0 ? "" : fmt::format("{}; ", value)));
+}
+
+std::string RetriesFlag::text() const {
+  return value == 0 ? "" : fmt::format(" --retries {}", value);
+}
+
+std::string retry_cuts_text(const RetryCuts& cuts, std::uint32_t retries_max, const char* what) {
+  std::string text;
+  for (const auto& [function, count] : cuts.functions) {
+    text += fmt::format("{} cut after {} of {}\n", counted(count, what),
+                        counted(retries_max, "fruitless repetition"), function);
+  }
+  return text;
+}
+
 CLI::Option* SearchFlags::add_to(CLI::App& verb) {
   verb.add_option("-j,--jobs", jobs, "worlds in parallel; all cores");
-  verb.add_option("--retries", retries,
-                  "a loop is repeated in vain at most so often, by each task; 3; 0: no limit");
+  retries.add_to(verb);
   verb.add_option("--time", time, "stop after this long (90s, 10m, 2h)");
   verb.add_option("--runs", runs, "stop after so many runs");
   return verb.add_option("--memory", memory, "stop when the search takes so much (800M, 4G); 2G");
@@ -37,7 +58,7 @@ CLI::Option* SearchFlags::add_to(CLI::App& verb) {
 void SearchFlags::apply(ExploreOptions& options) const {
   options.seconds_max = parse_time(time);
   options.runs_max = runs;
-  options.retries_max = retries;
+  options.retries_max = retries.value;
   if (!memory.empty()) options.memory_max = parse_bytes(memory);
   options.jobs = std::clamp(jobs != 0 ? jobs : std::thread::hardware_concurrency(), 1u, 64u);
 }

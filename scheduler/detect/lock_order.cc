@@ -17,28 +17,51 @@ std::uint8_t LockOrder::index(const LockClass& lock_class) {
   return static_cast<std::uint8_t>(class_count_++);
 }
 
-// Depth first along the edges from -> x; true if one of `targets` is reached.
-bool LockOrder::find(std::uint8_t from, std::uint64_t targets, std::uint64_t& seen,
-                     Path& path) const {
-  path.classes[path.length++] = from;
-  if ((targets >> from & 1) != 0) return true;
-  seen |= std::uint64_t{1} << from;
-  for (unsigned to = 1; to < class_count_; ++to) {
-    const bool edge = (before_[to] >> from & 1) != 0;
-    if (edge && (seen >> to & 1) == 0 && find(static_cast<std::uint8_t>(to), targets, seen, path)) {
-      return true;
+// Breadth first from the end, then along the layers.
+void LockOrder::find(std::uint8_t from, std::uint8_t to, std::uint64_t avoided,
+                     Cycles& cycles) const {
+  std::uint64_t layers[kClassesMax] = {std::uint64_t{1} << to};
+  std::uint64_t seen = avoided | layers[0];
+  unsigned distance = 0;
+  while ((layers[distance] >> from & 1) == 0) {
+    std::uint64_t before = 0;
+    for (std::uint64_t rest = layers[distance]; rest != 0; rest &= rest - 1) {
+      before |= before_[std::countr_zero(rest)];
     }
+    if ((before & ~seen) == 0) return;
+    layers[++distance] = before & ~seen;
+    seen |= before;
   }
-  --path.length;
-  return false;
+  Path path;
+  path.classes[path.length++] = from;
+  walk(layers, distance, path, cycles);
 }
 
-LockOrder::Path LockOrder::add(std::uint64_t held, std::uint8_t wanted, const Task& task,
-                               std::uint64_t step, std::source_location where) {
+void LockOrder::walk(const std::uint64_t* layers, unsigned distance, Path& path,
+                     Cycles& cycles) const {
+  if (cycles.count == kCyclesMax) return;
+  if (distance == 0) {
+    cycles.paths[cycles.count++] = path;
+    return;
+  }
+  const std::uint8_t from = path.classes[path.length - 1];
+  for (std::uint64_t rest = layers[distance - 1]; rest != 0; rest &= rest - 1) {
+    const auto to = static_cast<std::uint8_t>(std::countr_zero(rest));
+    if ((before_[to] >> from & 1) == 0) continue;
+    path.classes[path.length++] = to;
+    walk(layers, distance - 1, path, cycles);
+    --path.length;
+  }
+}
+
+LockOrder::Cycles LockOrder::add(std::uint64_t held, std::uint8_t wanted, const Task& task,
+                                 std::uint64_t step, std::source_location where) {
   const std::uint64_t fresh = held & ~(before_[wanted] | std::uint64_t{1} << wanted);
-  Path path;
-  std::uint64_t seen = 0;
-  if (!find(wanted, fresh, seen, path)) path.length = 0;
+  Cycles cycles;
+  for (std::uint64_t rest = fresh; rest != 0; rest &= rest - 1) {
+    const auto from = static_cast<std::uint8_t>(std::countr_zero(rest));
+    find(wanted, from, fresh & ~(std::uint64_t{1} << from), cycles);
+  }
   before_[wanted] |= fresh;
   for (std::uint64_t rest = fresh; rest != 0; rest &= rest - 1) {
     edges_ = new StoredEdge{.next = edges_};
@@ -52,7 +75,7 @@ LockOrder::Path LockOrder::add(std::uint64_t held, std::uint8_t wanted, const Ta
     stored.edge.depth = static_cast<std::uint8_t>(kept);
     for (unsigned i = 0; i < kept; ++i) stored.edge.stack[i] = task.stack[task.depth - kept + i];
   }
-  return path;
+  return cycles;
 }
 
 const LockOrder::Edge& LockOrder::edge(std::uint8_t from, std::uint8_t to) const {

@@ -4,6 +4,9 @@
 // hang. Locks of one class may nest (their order is the program's own affair). Shared holders
 // count as holders: a queued writer blocks readers, so a cycle of readers can hang too.
 // Linux Documentation/locking/lockdep-design.rst.
+//
+// An edge that closes cycles is reported with all of the shortest ones, up to kCyclesMax a step, by
+// the indices of their classes; lockdep reports one and then no more.
 #pragma once
 
 #include <cstdint>
@@ -34,10 +37,18 @@ class LockOrder {
   bool is_new(std::uint64_t held, std::uint8_t wanted) const {
     return (held & ~(before_[wanted] | std::uint64_t{1} << wanted)) != 0;
   }
-  // Adds the edges held -> wanted that are new. Returns a path wanted -> ... -> one of `held` if
-  // there is one already (length > 0): the inversion.
-  Path add(std::uint64_t held, std::uint8_t wanted, const Task& task, std::uint64_t step,
-           std::source_location where);
+  static constexpr unsigned kCyclesMax = 16;
+  struct Cycles {
+    unsigned count = 0;
+    Path paths[kCyclesMax];
+    const Path* begin() const { return paths; }
+    const Path* end() const { return paths + count; }
+  };
+  // Adds the edges held -> wanted that are new. Returns the inversions: for each of these edges the
+  // shortest paths wanted -> ... -> held that are there already. Paths through another class that
+  // is held and asked from in this step are left out: they only lengthen one of that class.
+  Cycles add(std::uint64_t held, std::uint8_t wanted, const Task& task, std::uint64_t step,
+             std::source_location where);
   // Requires: the edge exists.
   const Edge& edge(std::uint8_t from, std::uint8_t to) const;
 
@@ -52,7 +63,11 @@ class LockOrder {
     std::uint8_t to = 0;
     Edge edge;
   };
-  bool find(std::uint8_t from, std::uint64_t targets, std::uint64_t& seen, Path& path) const;
+  // Adds the shortest paths from -> ... -> to around `avoided`.
+  void find(std::uint8_t from, std::uint8_t to, std::uint64_t avoided, Cycles& cycles) const;
+  // Adds those that go on from `path` by `layers`: layers[d] are the classes d edges before the
+  // end.
+  void walk(const std::uint64_t* layers, unsigned distance, Path& path, Cycles& cycles) const;
 
   unsigned class_count_ = 1;
   const LockClass* classes_[kClassesMax] = {};

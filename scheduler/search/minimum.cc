@@ -25,6 +25,7 @@ MinimumResult minimum(World& world, const Schedule& schedule, const MinimumOptio
   bounded.seconds_max = options.search_seconds;
   bounded.stop_at_first = true;
   bounded.run = options.run;
+  bounded.run.retries_max = options.search_retries;
   bounded.signature = [&](const RunResult& run) { return same(run) ? "it" : ""; };
   std::uint64_t others_from = ~std::uint64_t{0};  // fewest preemptions of another finding
   bounded.ended = [&](const RunResult& run, const Hash128&) {
@@ -34,10 +35,12 @@ MinimumResult minimum(World& world, const Schedule& schedule, const MinimumOptio
   result.runs += search.runs + search.pruned;
   result.clean_up_to = search.complete_up_to;
   result.budget = search.budget;
-  for (int level = 0; level <= search.complete_up_to; ++level) {
+  result.retry_cuts = search.retry_cuts;
+  if (result.retry_cuts.orders != 0) result.clean_up_to = -1;
+  for (int level = 0; level <= result.clean_up_to; ++level) {
     result.orders += search.levels[static_cast<std::size_t>(level)].classes;
   }
-  result.other_findings = static_cast<std::int64_t>(others_from) <= search.complete_up_to;
+  result.other_findings = static_cast<std::int64_t>(others_from) <= result.clean_up_to;
   if (!search.findings.empty()) {
     MinimizeResult canonical =
         reduce(world, search.findings.front().schedule, options.run, same, options.tries_max);

@@ -10,6 +10,7 @@
 #include <functional>
 
 #include "scheduler/search/minimize.h"
+#include "scheduler/search/retry_limit.h"
 
 namespace interleaf {
 
@@ -19,6 +20,9 @@ struct MinimumOptions {
   std::uint64_t search_runs = 20'000;  // of the bounded search, pruned ones included; 0: none
   std::uint64_t search_prefixes = 8'000'000;  // that it remembers, 16 to 64 bytes each
   double search_seconds = 0;                  // 0: no limit
+  // Of the bounded search alone (RunOptions::retries_max). If it cuts an order, nothing is known of
+  // how that goes on, and clean_up_to is -1.
+  std::uint32_t search_retries = 0;
 };
 
 struct MinimumResult {
@@ -34,6 +38,7 @@ struct MinimumResult {
   bool hidden_dependence = false;
   // `found` is the search's own, whatever the schedule was.
   bool canonical = false;
+  RetryCuts retry_cuts;     // orders of the search
   const char* budget = "";  // of the search, if it ran out: "runs", "memory" or "time"
   std::uint64_t runs = 0;   // of everything
 

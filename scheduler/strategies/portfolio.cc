@@ -20,10 +20,11 @@ class Portfolio final : public PortfolioStrategy, public PctSource {
   explicit Portfolio(const Trial& trial)
       : pos_{"pos", make_pos()},
         pct_{"pct", make_pct(kDrawnPerRun, std::max<std::uint32_t>(trial.decisions, 1))},
-        urw_{"urw", make_urw(trial.events)},
+        urw_{"urw", make_urw(trial)},
         random_{"random", make_random()} {
     for (const Trial::Object& object : trial.objects) {
-      if (object.tasks() >= 2) surw_.push_back({"surw", make_surw({object.place}, object.events)});
+      if (object.tasks() >= 2)
+        surw_.push_back({"surw", make_surw({object.place}, object.events, trial.started_by)});
     }
   }
 

@@ -4,9 +4,11 @@
 // is drawn in proportion to the interesting events that each has left; whoever else is about to
 // perform one is held until then. Between them, tasks go on at random.
 //
-// Deviations: events are interesting by their object. All tasks exist from the start, so nothing is
-// said of spawning. After kPatience decisions without an interesting event another task is drawn:
-// the one that was may poll for what a held one would do.
+// What a task will start counts as its own until then (starts.h); if the target starts another, the
+// one of the two that performs the next interesting event is drawn.
+//
+// Deviations: events are interesting by their object. After kPatience decisions without an
+// interesting event another task is drawn: the one that was may poll for what a held one would do.
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -14,6 +16,8 @@
 
 #include "scheduler/scheduler.h"
 #include "scheduler/strategies/sampling.h"
+#include "scheduler/strategies/starts.h"
+#include "scheduler/strategies/trial.h"
 #include "scheduler/strategy.h"
 #include "scheduler/task_mask.h"
 
@@ -22,8 +26,9 @@ namespace {
 
 class Surw final : public Strategy {
  public:
-  Surw(std::vector<ObjectPlace> objects, const std::vector<std::uint32_t>& counts)
-      : objects_(std::move(objects)) {
+  Surw(std::vector<ObjectPlace> objects, const std::vector<std::uint32_t>& counts,
+       const Starts& starts)
+      : objects_(std::move(objects)), starts_(starts) {
     CHECK(counts.size() <= kTasksMax);
     CHECK(std::accumulate(counts.begin(), counts.end(), std::uint64_t{kTasksMax}) >> 32 == 0);
     std::copy(counts.begin(), counts.end(), counts_.begin());
@@ -37,6 +42,7 @@ class Surw final : public Strategy {
   }
 
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
+    if (target_ != kNoTask) follow_starts(scheduler, runnable);
     if (target_ != kNoTask && ((runnable & task_bit(target_)) == 0 || --patience_ == 0)) forget();
     // Ends: the target, once there is one, is runnable and never held.
     for (;;) {
@@ -45,7 +51,10 @@ class Surw final : public Strategy {
       if (!is_interesting(scheduler, task)) return task;
       if (left_[task] == 0) left_[task] = 1;  // the count was wrong
       if (target_ == kNoTask) {
-        target_ = draw_weighted(prng_, free, [&](TaskId id) { return left_[id]; });
+        target_ = draw_weighted(prng_, free, [&](TaskId id) {
+          return left_[id] + starts_.count(starts_.waiting(scheduler, runnable, id));
+        });
+        to_start_ = starts_.waiting(scheduler, runnable, target_);
       }
       if (task == target_) {
         --left_[task];
@@ -68,6 +77,17 @@ class Surw final : public Strategy {
   }
 
  private:
+  // The target may have started another since the last decision: then it is one of the two.
+  void follow_starts(const Scheduler& scheduler, TaskMask runnable) {
+    const TaskMask waiting = starts_.waiting(scheduler, runnable, target_);
+    const TaskMask started = to_start_ & ~waiting;
+    if (started == 0) return;
+    const TaskId starter = target_;
+    target_ = draw_weighted(prng_, started | task_bit(starter), [&](TaskId id) {
+      return id == starter ? left_[id] + starts_.count(waiting) : starts_.count(task_bit(id));
+    });
+    to_start_ = starts_.waiting(scheduler, runnable, target_);
+  }
   bool is_interesting(const Scheduler& scheduler, TaskId task) const {
     const Access& next = scheduler.task(task).next;
     return next.object != kPrivateObject &&
@@ -82,9 +102,11 @@ class Surw final : public Strategy {
 
   std::vector<ObjectPlace> objects_;  // sorted
   std::array<std::uint32_t, kTasksMax> counts_ = {};
+  const Starts starts_;
   Prng prng_{0};
   std::array<std::uint32_t, kTasksMax> left_ = {};
   TaskId target_ = kNoTask;  // performs the next interesting event
+  TaskMask to_start_ = 0;    // by the target, at the last decision
   TaskMask held_ = 0;        // about to perform one, but not the target
   std::uint32_t patience_ = kPatience;
 };
@@ -93,7 +115,13 @@ class Surw final : public Strategy {
 
 std::unique_ptr<Strategy> make_surw(std::vector<ObjectPlace> objects,
                                     const std::vector<std::uint32_t>& counts) {
-  return std::make_unique<Surw>(std::move(objects), counts);
+  return std::make_unique<Surw>(std::move(objects), counts, Starts());
+}
+
+std::unique_ptr<Strategy> make_surw(std::vector<ObjectPlace> objects,
+                                    const std::vector<std::uint32_t>& counts,
+                                    const std::vector<TaskId>& started_by) {
+  return std::make_unique<Surw>(std::move(objects), counts, Starts(counts, started_by));
 }
 
 }  // namespace interleaf

@@ -19,9 +19,9 @@ struct Counted {
 
 class DrawnSurw final : public Strategy {
  public:
-  explicit DrawnSurw(const std::vector<Counted>& all) {
+  DrawnSurw(const std::vector<Counted>& all, const std::vector<TaskId>& started_by) {
     for (const Counted& counted : all)
-      members_.push_back(make_surw(counted.places, counted.events));
+      members_.push_back(make_surw(counted.places, counted.events, started_by));
     // Nothing is shared: then nothing is interesting.
     if (members_.empty()) members_.push_back(make_surw(std::vector<ObjectPlace>(), {}));
   }
@@ -72,7 +72,7 @@ std::unique_ptr<Strategy> make_surw(const Trial& trial, SurwScope scope) {
     return std::count_if(counted.events.begin(), counted.events.end(),
                          [](std::uint32_t count) { return count != 0; }) < 2;
   });
-  return std::make_unique<DrawnSurw>(all);
+  return std::make_unique<DrawnSurw>(all, trial.started_by);
 }
 
 }  // namespace interleaf

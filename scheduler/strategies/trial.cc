@@ -29,6 +29,7 @@ class Counter final : public Observer {
  public:
   Counter(Trial& trial, unsigned task_count) : trial_(trial) {
     trial_.events.assign(task_count, 0);
+    trial_.started_by.assign(task_count, kNoTask);
   }
 
   void event(const Scheduler& scheduler, const Task& task, const Access& access) override {
@@ -37,6 +38,8 @@ class Counter final : public Observer {
     ++trial_.events[task.id];
     if (access.object == kPrivateObject) return;
     const ObjectPlace place = object_place(scheduler.arena(), access.address);
+    if (access.op == Op::kWake) woken_by_[place] = task.id;
+    if (access.op == Op::kBegin) trial_.started_by[task.id] = woken_by_.at(place);
     const auto [at, is_new] = index_.try_emplace(place, trial_.objects.size());
     if (is_new) {
       trial_.objects.push_back({place, kinds_.of(scheduler.arena(), access.address),
@@ -51,7 +54,9 @@ class Counter final : public Observer {
  private:
   Trial& trial_;
   ObjectKinds kinds_;
-  std::unordered_map<ObjectPlace, std::size_t> index_;  // looked up, never walked
+  // Looked up, never walked.
+  std::unordered_map<ObjectPlace, std::size_t> index_;
+  std::unordered_map<ObjectPlace, TaskId> woken_by_;
 };
 
 }  // namespace
@@ -60,6 +65,16 @@ unsigned Trial::Object::tasks() const {
   return static_cast<unsigned>(
       std::count_if(events.begin(), events.end(), [](std::uint32_t count) { return count != 0; }));
 }
+
+namespace {
+
+std::uint32_t decisions_of(const RunResult& run) {
+  return static_cast<std::uint32_t>(
+      std::count_if(run.schedule.begin(), run.schedule.end(),
+                    [](std::uint8_t byte) { return byte < kDataChoice; }));
+}
+
+}  // namespace
 
 const RunResult& run_by_turns(World& world, const RunOptions& options) {
   KeepRunningByTurns schedule;
@@ -72,11 +87,21 @@ Trial run_trial(World& world, RunOptions options) {
   Counter counter(trial, world.scheduler().task_count());
   options.observer = &counter;
   const RunResult& result = run_by_turns(world, options);
-  trial.decisions = static_cast<std::uint32_t>(
-      std::count_if(result.schedule.begin(), result.schedule.end(),
-                    [](std::uint8_t byte) { return byte < kDataChoice; }));
+  trial.decisions = decisions_of(result);
   trial.end = result.end;
   return trial;
+}
+
+std::uint32_t learn_decisions(World& world, RunOptions options, unsigned runs) {
+  CHECK(options.observer == nullptr);
+  const RunResult& trial = run_by_turns(world, options);
+  std::uint32_t most = trial.end == RunEnd::kLivelock ? 1 : std::max(decisions_of(trial), 1u);
+  for (options.seed = 0; options.seed < runs; ++options.seed) {
+    const auto pct = make_pct(kDrawnPerRun, most);
+    const RunResult& run = world.run(*pct, options);
+    if (run.end != RunEnd::kLivelock) most = std::max(most, decisions_of(run));
+  }
+  return most;
 }
 
 }  // namespace interleaf

@@ -21,13 +21,28 @@ struct Trial {
   };
 
   std::vector<std::uint32_t> events;  // accesses by each task
-  std::uint32_t decisions = 0;        // where two or more tasks could go on
-  std::vector<Object> objects;        // in order of first access; no private ones
+  // Who started it (Thread::start); kNoTask: there from the beginning, or never started.
+  std::vector<TaskId> started_by;
+  std::uint32_t decisions = 0;  // where two or more tasks could go on
+  std::vector<Object> objects;  // in order of first access; no private ones
   RunEnd end = RunEnd::kFinished;
 };
 
 // Data choices take the ordinary value; options.seed has no effect. Requires: no observer.
 Trial run_trial(World& world, RunOptions options = {});
+
+// How many decisions runs of PCT have here at most, learnt: the most that one of `runs` runs had,
+// by seeds of its own. The changes of each are spread over the most that those before it had, at
+// first over those of a trial. Runs without an end do not count. Depends on the program, `options`
+// and `runs` alone. At least 1. Requires: no observer.
+std::uint32_t learn_decisions(World& world, RunOptions options, unsigned runs);
+
+// As those of strategy.h, for programs whose tasks start others: what a task will start is counted
+// with what it has left itself, until it does.
+std::unique_ptr<Strategy> make_urw(const Trial& trial);
+std::unique_ptr<Strategy> make_surw(std::vector<ObjectPlace> objects,
+                                    const std::vector<std::uint32_t>& counts,
+                                    const std::vector<TaskId>& started_by);
 
 // What is interesting to a SURW that is made from a trial: one object that two or more tasks
 // accessed, or all objects of its kind; drawn per run by the seed, uniformly over the objects or

@@ -3,14 +3,18 @@
 // task goes on with a probability in proportion to the events it has left: every interleaving is as
 // likely as any other if the counts are right and no task blocks.
 //
-// Deviations: a task that has more events than were counted, or was not counted, has one left. All
-// tasks exist from the start, so nothing is said of spawning.
+// What a task will start counts as its own until then (starts.h).
+//
+// Deviations: a task that has more events than were counted, or was not counted, has one left. Who
+// waits for the end of a task it started (join) is weighed as if it did not.
 #include <algorithm>
 #include <array>
 #include <numeric>
 
 #include "scheduler/scheduler.h"
 #include "scheduler/strategies/sampling.h"
+#include "scheduler/strategies/starts.h"
+#include "scheduler/strategies/trial.h"
 #include "scheduler/strategy.h"
 
 namespace interleaf {
@@ -18,7 +22,7 @@ namespace {
 
 class Urw final : public Strategy {
  public:
-  explicit Urw(const std::vector<std::uint32_t>& counts) {
+  Urw(const std::vector<std::uint32_t>& counts, const Starts& starts) : starts_(starts) {
     CHECK(counts.size() <= kTasksMax);
     CHECK(std::accumulate(counts.begin(), counts.end(), std::uint64_t{kTasksMax}) >> 32 == 0);
     std::copy(counts.begin(), counts.end(), counts_.begin());
@@ -29,7 +33,8 @@ class Urw final : public Strategy {
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
     return draw_weighted(prng_, runnable, [&](TaskId task) {
       const std::uint32_t done = scheduler.task(task).own_steps;
-      return counts_[task] > done ? counts_[task] - done : 1;
+      const std::uint32_t own = counts_[task] > done ? counts_[task] - done : 1;
+      return own + starts_.count(starts_.waiting(scheduler, runnable, task));
     });
   }
 
@@ -40,12 +45,17 @@ class Urw final : public Strategy {
  private:
   Prng prng_{0};
   std::array<std::uint32_t, kTasksMax> counts_ = {};
+  const Starts starts_;
 };
 
 }  // namespace
 
 std::unique_ptr<Strategy> make_urw(const std::vector<std::uint32_t>& counts) {
-  return std::make_unique<Urw>(counts);
+  return std::make_unique<Urw>(counts, Starts());
+}
+
+std::unique_ptr<Strategy> make_urw(const Trial& trial) {
+  return std::make_unique<Urw>(trial.events, Starts(trial.events, trial.started_by));
 }
 
 }  // namespace interleaf
