@@ -17,9 +17,6 @@ namespace interleaf {
 
 constinit thread_local ThreadState t_state;
 
-HeapScope::HeapScope() : saved_(std::exchange(t_state.allocate_from, nullptr)) {}
-HeapScope::~HeapScope() { t_state.allocate_from = saved_; }
-
 Frame::Frame(const Function& function) : task_(nullptr) {
   Scheduler* scheduler = t_state.running;
   if (scheduler == nullptr) return;
@@ -290,12 +287,12 @@ void Scheduler::add_remark(std::string_view text) {
 }
 
 std::uint8_t Scheduler::lock_class_index(const LockClass& lock_class) {
-  return lock_order_.index(lock_class);
+  return outside_->lock_order.index(lock_class);
 }
 
 void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where) {
   Task& task = *task_;
-  task.held.push_back({lock, steps_, where, lock_class, shared});
+  task.held.add(lock, steps_, where, lock_class, shared);
   task.held_classes |= std::uint64_t{1} << lock_class;
   if (races_ != nullptr) [[unlikely]]
     races_->lock_taken(current_, task.next.object, shared);
@@ -364,7 +361,7 @@ void Scheduler::report_sleep_in_atomic(Where where) {
   std::string what = "might sleep at line " + std::to_string(where.line()) + " while atomic";
   if (task.rcu_depth != 0) what += ", in an RCU read section";
   for (const HeldLock& held : task.held) {
-    what += std::string(", holding ") + lock_order_.name(held.class_index);
+    what += std::string(", holding ") + outside_->lock_order.name(held.class_index);
   }
   report(FindingKind::kSleepInAtomic, task.function() == nullptr ? "task" : task.function()->name,
          what, true);
@@ -373,7 +370,7 @@ void Scheduler::report_sleep_in_atomic(Where where) {
 void Scheduler::new_lock_order(const void* lock, std::uint8_t lock_class, Where where) {
   const Task& task = *task_;
   const LockOrder::Cycles cycles =
-      lock_order_.add(task.held_classes, lock_class, task, steps_ + 1, where);
+      outside_->lock_order.add(task.held_classes, lock_class, task, steps_ + 1, where);
   if (!detectors_.lock_order) return;
   for (const LockOrder::Path& path : cycles) report_lock_order(path, lock, lock_class);
 }
@@ -382,10 +379,10 @@ void Scheduler::report_lock_order(const LockOrder::Path& path, const void* lock,
                                   std::uint8_t lock_class) {
   const Task& task = *task_;
   std::string object;
-  std::vector<std::string> details = describe_lock_order(*this, lock_order_, path, object);
+  std::vector<std::string> details = describe_lock_order(*this, outside_->lock_order, path, object);
   const auto name = [&](std::uint8_t index, const void* which) {
     const std::string instance = instance_at(*this, which);
-    return lock_order_.name(index) + (instance.empty() ? "" : " (" + instance + ")");
+    return outside_->lock_order.name(index) + (instance.empty() ? "" : " (" + instance + ")");
   };
   const std::uint8_t held_class = path.classes[path.length - 1];
   const auto held = std::find_if(task.held.begin(), task.held.end(), [&](const HeldLock& each) {
@@ -444,6 +441,7 @@ void Scheduler::save_outside(Image& image) const {
     image.append(task.entered, in_use.entered * kPointer);
     image.append(task.held.begin(), in_use.held * sizeof(HeldLock));
   }
+  outside_->lock_order.save(image);
 }
 
 void Scheduler::restore_outside(ImageReader& image) {
@@ -460,6 +458,7 @@ void Scheduler::restore_outside(ImageReader& image) {
     image.take(room.entered, in_use.entered * kPointer);
     image.take(room.held, in_use.held * sizeof(HeldLock));
   }
+  outside_->lock_order.restore(image);
 }
 
 void Scheduler::run_task(void* self, unsigned worker) {
@@ -472,7 +471,7 @@ void Scheduler::run_task(void* self, unsigned worker) {
 void Scheduler::finish_task() {
   Task& task = *task_;
   if (!task.held.empty()) {
-    const char* lock = lock_order_.name(task.held.back().class_index);
+    const char* lock = outside_->lock_order.name(task.held.back().class_index);
     report(FindingKind::kLockHeldAtEnd, lock,
            std::string(task.name) + " ended with " + lock + " held since step " +
                std::to_string(task.held.back().step),

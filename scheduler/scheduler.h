@@ -67,8 +67,8 @@ enum class RunEnd : std::uint8_t { kFinished, kStopped, kDeadlock, kLivelock, kC
 // While one lives, operator new uses the heap also inside a run: for what outlives the run.
 class HeapScope {
  public:
-  HeapScope();
-  ~HeapScope();
+  HeapScope() : saved_(std::exchange(t_state.allocate_from, nullptr)) {}
+  ~HeapScope() { t_state.allocate_from = saved_; }
   HeapScope(const HeapScope&) = delete;
   HeapScope& operator=(const HeapScope&) = delete;
 
@@ -175,8 +175,8 @@ class Scheduler {
   void lock_wanted(const void* lock, std::uint8_t lock_class, Where where) {
     Task& task = *task_;
     // A class out of range is poison: the lock was freed, which its point will report.
-    if (lock_class < LockOrder::kClassesMax && lock_order_.is_new(task.held_classes, lock_class))
-        [[unlikely]] {
+    if (lock_class < LockOrder::kClassesMax &&
+        outside_->lock_order.is_new(task.held_classes, lock_class)) [[unlikely]] {
       new_lock_order(lock, lock_class, where);
     }
   }
@@ -185,7 +185,7 @@ class Scheduler {
   // The index of a lock class in this World; assigned on first use.
   std::uint8_t lock_class_index(const LockClass& lock_class);
   // What reports call a class of HeldLock::class_index.
-  const char* lock_class_name(std::uint8_t index) const { return lock_order_.name(index); }
+  const char* lock_class_name(std::uint8_t index) const { return outside_->lock_order.name(index); }
 
   // Records a finding with the current task's stack. If fatal, the task ends here with all that it
   // holds, as after an oops, and the call does not return; the others go on, so that what a run
@@ -345,6 +345,7 @@ class Scheduler {
     std::vector<ObjectNumber*> places;  // of objects, by number: objects_ of it are valid
     Schedule schedule;                  // choices_ of it are valid
     std::vector<Finding> findings;      // findings_ of it are valid
+    LockOrder lock_order;
   };
   // The part of it that is in use, but for the schedule and the findings.
   void save_outside(Image& image) const;
@@ -389,7 +390,6 @@ class Scheduler {
   Arena* arena_ = nullptr;
   void* root_ = nullptr;
   Task* tasks_[kTasksMax] = {};
-  LockOrder lock_order_;
 };
 
 }  // namespace interleaf

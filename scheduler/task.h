@@ -44,10 +44,17 @@ class HeldLocks {
   const HeldLock& front() const { return first_[0]; }
   const HeldLock& back() const { return first_[count_ - 1]; }
 
-  void push_back(const HeldLock& held) {
+  void add(const void* lock, std::uint64_t step, std::source_location where,
+           std::uint8_t class_index, bool shared) {
     if (count_ == capacity_) [[unlikely]]
       grow();
-    first_[count_++] = held;
+    // Field by field: a copy of what was just put together would wait for its narrow stores.
+    HeldLock& held = first_[count_++];
+    held.lock = lock;
+    held.step = step;
+    held.where = where;
+    held.class_index = class_index;
+    held.shared = shared;
   }
   void erase(std::size_t i) {
     for (--count_; i < count_; ++i) first_[i] = first_[i + 1];

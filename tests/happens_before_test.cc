@@ -5,9 +5,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "scheduler/prng.h"
+#include "scheduler/search/races.h"
 
 namespace interleaf {
 namespace {
@@ -82,6 +84,93 @@ TEST(HappensBefore, TakingEventsBackIsAsIfTheyHadNeverBeen) {
       steps.push_back(step);
     }
     expect_closure(order, steps);
+  }
+}
+
+// Races of a step as for_races() has them, one event after the other.
+unsigned count_races(const HappensBefore& order, EventNumber first) {
+  unsigned races = 0;
+  std::uint32_t known[kTasksMax];
+  order.copy_clock(order[first].previous_of_task, known);
+  for (EventNumber j = first; j < order.size() && order[j].step == first; ++j) {
+    const LoggedEvent& event = order[j];
+    for_races(order, {event.task, event.op, event.object, event.gated}, event.previous, known,
+              false, [&](EventNumber) { ++races; });
+  }
+  return races;
+}
+
+TEST(HappensBefore, AStepJoinsIffItFollowsMoreThanTheStepBeforeOfItsTask) {
+  unsigned joining = 0;
+  unsigned alone = 0;
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Prng random(seed);
+    HappensBefore order;
+    order.begin(4);
+    for (const Step& step : random_steps(random, 4, 24)) {
+      const EventNumber first = order.add(step.task, step.access);
+      for (std::uint32_t more = random.below(3); more > 0; --more) {
+        order.also(kOps[random.below(std::size(kOps))], kPrivateObject + random.below(4));
+      }
+      std::uint32_t before[kTasksMax];
+      order.copy_clock(order[first].previous_of_task, before);
+      ++before[step.task];
+      const bool follows_more = !std::equal(before, before + 4, order.clock(first));
+      ASSERT_EQ(order.joins(first), follows_more) << "seed " << seed << ", event " << first;
+      ++(follows_more ? joining : alone);
+      if (!follows_more) {
+        EXPECT_EQ(count_races(order, first), 0u);
+      }
+    }
+  }
+  EXPECT_GT(joining, 500u);
+  EXPECT_GT(alone, 500u);
+}
+
+TEST(HappensBefore, WhatIsLeftOfAStepIsAsIfTheRestHadNeverBeen) {
+  struct Event {
+    bool also;
+    Step step;
+  };
+  for (std::uint64_t seed = 0; seed < 200; ++seed) {
+    Prng random(seed);
+    const auto random_events = [&](bool also) {
+      std::vector<Event> events;
+      for (const Step& step : random_steps(random, 3, 20)) {
+        events.push_back({also && random.below(2) == 0, step});
+        also = true;
+      }
+      return events;
+    };
+    const auto add = [](HappensBefore& order, const std::vector<Event>& events) {
+      for (const auto& [also, step] : events) {
+        if (also) {
+          order.also(step.access.op, step.access.object);
+        } else {
+          order.add(step.task, step.access);
+        }
+      }
+    };
+    std::vector<Event> events = random_events(false);
+    HappensBefore cut;
+    cut.begin(3);
+    add(cut, events);
+    events.resize(1 + random.below(19));
+    cut.truncate(static_cast<EventNumber>(events.size()));
+    HappensBefore whole;
+    whole.begin(3);
+    add(whole, events);
+    const std::vector<Event> more = random_events(true);
+    add(cut, more);
+    add(whole, more);
+    for (EventNumber j = 0; j < whole.size(); ++j) {
+      EXPECT_EQ(cut[j].own, whole[j].own);
+      EXPECT_EQ(cut.joins(j), whole.joins(j));
+      for (EventNumber i = 0; i < j; ++i) {
+        ASSERT_EQ(cut.before(i, j), whole.before(i, j))
+            << "seed " << seed << ", " << i << ", " << j;
+      }
+    }
   }
 }
 

@@ -21,6 +21,10 @@ bool covers(const Side& fresh, const Side& old) {
   return fresh.write >= old.write && fresh.marked <= old.marked;
 }
 
+// Writes and reads, marked and plain ones.
+constexpr unsigned kKinds = 4;
+unsigned kind_of(bool write, bool marked) { return 2U * write + marked; }
+
 const char* function_name(const Scheduler& scheduler, const Side& side) {
   return side.depth != 0 ? side.stack[0]->name : scheduler.task(side.task).name;
 }
@@ -36,6 +40,7 @@ void DataRace::State::clear() {
   task_clocks.clear();
   sync_clocks.clear();
   objects.clear();
+  newest.clear();
   entries.clear();
   free = 0;
   reported.clear();
@@ -50,8 +55,16 @@ void DataRace::begin(unsigned tasks) {
 }
 
 DataRace::State::Object& DataRace::object(std::uint32_t number) {
-  if (number >= state_.objects.size()) state_.objects.resize(number + 1);
+  if (number >= state_.objects.size()) [[unlikely]] {
+    state_.objects.resize(number + 1);
+    state_.newest.resize((number + std::size_t{1}) * state_.tasks * kKinds);
+  }
   return state_.objects[number];
+}
+
+DataRace::Clock& DataRace::newest(std::uint32_t number, TaskId task, bool write, bool marked) {
+  const std::size_t row = std::size_t{number} * state_.tasks + task;
+  return state_.newest[row * kKinds + kind_of(write, marked)];
 }
 
 DataRace::Clock* DataRace::sync(std::uint32_t number, SyncClock which) {
@@ -228,13 +241,8 @@ void DataRace::check(const Task& task, const Access& access, std::uint64_t step)
   const bool write = access.op == Op::kWrite;
   // Nothing is known of an access that was not known of an equal one since which its task released
   // nothing: whoever races with this one races with that one.
-  for (std::uint32_t link = of.newest; link != 0; link = state_.entries[link - 1].next) {
-    const State::Entry& old = state_.entries[link - 1];
-    if (old.side.task == task.id && old.clock == now[task.id] && old.side.write == write &&
-        old.side.marked == access.marked) {
-      return;
-    }
-  }
+  Clock& newest_of_kind = newest(access.object, task.id, write, access.marked);
+  if (newest_of_kind == now[task.id]) return;
   // A marked read that acquires nothing is still itself after the write that it reads.
   const Clock* const seen =
       !write && access.marked && of.sync != 0 ? sync(access.object, kReleased) : now;
@@ -256,6 +264,7 @@ void DataRace::check(const Task& task, const Access& access, std::uint64_t step)
     const bool before = by == task.id || old.clock <= now[by];
     if (!before && old.clock > seen[by] && conflict(old.side, side)) found(old.side, side);
     if (before && covers(side, old.side)) {
+      newest(access.object, by, old.side.write, old.side.marked) = 0;
       const std::uint32_t removed = *link;
       *link = old.next;
       old.next = state_.free;
@@ -264,6 +273,7 @@ void DataRace::check(const Task& task, const Access& access, std::uint64_t step)
       link = &old.next;
     }
   }
+  newest_of_kind = fresh.clock;
   fresh.next = of.newest;
   if (state_.free != 0) {
     of.newest = state_.free;

@@ -73,6 +73,9 @@ class DataRace {
     std::vector<Clock> task_clocks;  // kTaskClocks of `tasks` each
     std::vector<Clock> sync_clocks;  // kSyncClocks of `tasks` each
     std::vector<Object> objects;     // by object number
+    // By object number, task and kind of access: when the access was that is kept of them. A task
+    // has one of a kind at most, since a later one supersedes it. 0: none.
+    std::vector<Clock> newest;
     std::vector<Entry> entries;
     std::uint32_t free = 0;
     std::vector<Pair> reported;
@@ -120,6 +123,7 @@ class DataRace {
   // Makes the object's clocks on first use.
   Clock* sync(std::uint32_t object, SyncClock which);
   State::Object& object(std::uint32_t number);
+  Clock& newest(std::uint32_t number, TaskId task, bool write, bool marked);
   void join(Clock* into, const Clock* from) const;
   void tick(TaskId task) { ++clock(task, kNow)[task]; }
 

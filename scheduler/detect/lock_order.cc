@@ -14,7 +14,22 @@ std::uint8_t LockOrder::index(const LockClass& lock_class) {
   }
   CHECK(class_count_ < kClassesMax);
   classes_[class_count_] = &lock_class;
+  before_[class_count_] = 0;
   return static_cast<std::uint8_t>(class_count_++);
+}
+
+void LockOrder::save(Image& image) const {
+  image.append(&class_count_, sizeof(class_count_));
+  image.append(&edges_, sizeof(edges_));
+  image.append(classes_, class_count_ * sizeof(classes_[0]));
+  image.append(before_, class_count_ * sizeof(before_[0]));
+}
+
+void LockOrder::restore(ImageReader& image) {
+  image.take(&class_count_, sizeof(class_count_));
+  image.take(&edges_, sizeof(edges_));
+  image.take(classes_, class_count_ * sizeof(classes_[0]));
+  image.take(before_, class_count_ * sizeof(before_[0]));
 }
 
 // Breadth first from the end, then along the layers.

@@ -9,9 +9,11 @@
 // the indices of their classes; lockdep reports one and then no more.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "scheduler/access.h"
+#include "scheduler/image.h"
 #include "scheduler/task.h"
 
 namespace interleaf {
@@ -56,6 +58,10 @@ class LockOrder {
   std::uint8_t index(const LockClass& lock_class);
   const char* name(std::uint8_t index) const { return classes_[index]->name; }
 
+  // What is in use of it; the edges themselves lie in the arena.
+  void save(Image& image) const;
+  void restore(ImageReader& image);
+
  private:
   struct StoredEdge {
     StoredEdge* next = nullptr;
@@ -69,7 +75,7 @@ class LockOrder {
   // end.
   void walk(const std::uint64_t* layers, unsigned distance, Path& path, Cycles& cycles) const;
 
-  unsigned class_count_ = 1;
+  std::size_t class_count_ = 1;
   const LockClass* classes_[kClassesMax] = {};
   std::uint64_t before_[kClassesMax] = {};  // bit a of before_[b]: an edge a -> b exists
   StoredEdge* edges_ = nullptr;             // in the arena, newest first

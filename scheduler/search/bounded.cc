@@ -66,12 +66,12 @@ class Search {
 
   BoundedResult explore(World& world) {
     workers_.resize(options_.jobs);
-    workers_[0] = std::make_unique<BoundedWorker>(world, shared_, [this] { tick(); });
+    workers_[0] = std::make_unique<BoundedWorker>(0, world, shared_, [this] { tick(); });
     restore();
     {
       Crew crew(options_.jobs, [this](unsigned index, const std::function<void()>& serve) {
         with_world_(index, [&](World& own) {
-          workers_[index] = std::make_unique<BoundedWorker>(own, shared_, [] {});
+          workers_[index] = std::make_unique<BoundedWorker>(index, own, shared_, [] {});
           serve();
         });
       });
@@ -98,9 +98,9 @@ class Search {
       state_.levels.emplace_back();
       state_.given.emplace_back();  // the run of level 0
     }
-    shared_.runs = state_.runs;
+    shared_.runs.reset(state_.runs);
     for (unsigned level = 0; level < state_.level; ++level) level_is_whole(level);
-    shared_.next_bytes = bytes_of(state_.next);
+    shared_.next_bytes.reset(bytes_of(state_.next));
   }
 
   void go_through_levels(Crew& crew) {
@@ -130,7 +130,7 @@ class Search {
 
   void begin_level() {
     shared_.frontier_bytes = bytes_of(state_.frontier);
-    shared_.next_bytes = bytes_of(state_.next);
+    shared_.next_bytes.reset(bytes_of(state_.next));
     shared_.branches.begin_level(std::move(state_.frontier));
     state_.frontier.clear();
     for (Branch& branch : state_.given) shared_.branches.give(std::move(branch));
@@ -190,7 +190,7 @@ class Search {
     if (!options_.checkpoint.empty() && now >= next_checkpoint_) shared_.stop = true;
     if (!options_.progress || now < next_progress_) return;
     next_progress_ = now + kProgressSeconds;
-    options_.progress({state_.level, shared_.runs, shared_.seen.size(), level_done(), now});
+    options_.progress({state_.level, shared_.runs.total(), shared_.seen.size(), level_done(), now});
   }
 
   void spend(const char* budget) {
@@ -207,7 +207,7 @@ class Search {
   void write() {
     if (options_.checkpoint.empty()) return;
     const double begin = seconds_since(start_);
-    state_.runs = shared_.runs;
+    state_.runs = shared_.runs.total();
     shared_.branches.lend(state_.given, state_.frontier);
     write_checkpoint(options_.checkpoint, identity(), state_, shared_.seen, shared_.orders);
     shared_.branches.take_back(state_.given, state_.frontier);

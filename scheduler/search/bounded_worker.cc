@@ -32,8 +32,10 @@ std::vector<std::string> signatures_of(const BoundedOptions& options, const RunR
   return {std::move(signature)};
 }
 
-BoundedWorker::BoundedWorker(World& world, BoundedShared& shared, std::function<void()> tick)
-    : world_(world),
+BoundedWorker::BoundedWorker(unsigned index, World& world, BoundedShared& shared,
+                             std::function<void()> tick)
+    : index_(index),
+      world_(world),
       shared_(shared),
       options_(shared.options),
       tick_(std::move(tick)),
@@ -46,8 +48,14 @@ BoundedTally BoundedWorker::take_tally() {
 
 void BoundedWorker::work(bool keeps_later) {
   walk_.keeps_later = keeps_later;
-  Branch branch;
-  while (shared_.branches.take(branch, options_.jobs, shared_.stop, tick_)) explore(branch);
+  while (shared_.branches.take(batch_, options_.jobs, shared_.stop, tick_)) {
+    while (!batch_.empty() && !shared_.stop.load(std::memory_order_relaxed)) {
+      const Branch branch = std::move(batch_.front());
+      batch_.pop_front();
+      explore(branch);
+    }
+    while (give_one()) continue;  // if it was stopped
+  }
 }
 
 void BoundedWorker::explore(const Branch& branch) {
@@ -179,12 +187,22 @@ void BoundedWorker::keep_later(std::size_t known) {
   branch.schedule.reserve(length);
   for (std::size_t i = 0; i < length; ++i) branch.schedule.push_back(path[i].taken);
   branch.at.shrink_to_fit();
-  shared_.next_bytes.fetch_add(branch.bytes(), std::memory_order_relaxed);
+  shared_.next_bytes.add(index_, branch.bytes());
   next_.push_back(std::move(branch));
 }
 
-// Gives away what is left to do at the first choice of the path, or half of that if it is all.
+// Gives away a branch that was not begun. False if there is none.
+bool BoundedWorker::give_one() {
+  if (batch_.empty()) return false;
+  shared_.branches.give(std::move(batch_.back()));
+  batch_.pop_back();
+  return true;
+}
+
+// Gives away a branch that was not begun; else what is left to do at the first choice of the path,
+// or half of that if it is all.
 void BoundedWorker::share() {
+  if (give_one()) return;
   std::vector<BoundedWalk::Choice>& path = walk_.path;
   std::size_t i = 0;
   while (path[i].todo == 0) ++i;
@@ -211,11 +229,15 @@ void BoundedWorker::give_back() {
 }
 
 void BoundedWorker::look_at_budget() {
-  const std::uint64_t runs = shared_.runs.fetch_add(1, std::memory_order_relaxed) + 1;
+  const std::uint64_t own = shared_.runs.add(index_, 1);
   const char* budget = nullptr;
-  if (options_.runs_max != 0 && runs >= options_.runs_max) budget = "runs";
-  if (options_.memory_max != 0 && shared_.memory() >= options_.memory_max) budget = "memory";
-  if (options_.prefixes_max != 0 && runs % 8 == 0 && shared_.seen.size() >= options_.prefixes_max) {
+  if (options_.runs_max != 0 && shared_.runs.total() >= options_.runs_max) budget = "runs";
+  // What others write is looked at now and then.
+  const bool looks = options_.jobs == 1 || own % 8 == 0;
+  if (options_.memory_max != 0 && looks && shared_.memory() >= options_.memory_max) {
+    budget = "memory";
+  }
+  if (options_.prefixes_max != 0 && own % 8 == 0 && shared_.seen.size() >= options_.prefixes_max) {
     budget = "memory";
   }
   if (options_.interrupted != nullptr && *options_.interrupted) budget = "interrupted";

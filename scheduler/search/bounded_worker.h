@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -17,13 +18,14 @@
 #include "scheduler/search/branches.h"
 #include "scheduler/search/cache_check.h"
 #include "scheduler/search/prefix_set.h"
+#include "scheduler/search/split_count.h"
 #include "scheduler/world.h"
 
 namespace interleaf {
 
 // What the workers of a search share.
 struct BoundedShared {
-  explicit BoundedShared(const BoundedOptions& o) : options(o) {}
+  explicit BoundedShared(const BoundedOptions& o) : options(o), runs(o.jobs), next_bytes(o.jobs) {}
 
   const BoundedOptions& options;
   PrefixSet seen;
@@ -33,13 +35,13 @@ struct BoundedShared {
   std::atomic<bool> stop = false;             // after the runs at hand
   std::atomic<const char*> budget = nullptr;  // which one is spent
   std::atomic<bool> hidden = false;           // `check` found something
-  std::atomic<std::uint64_t> runs = 0;        // in all levels, pruned ones included
-  std::atomic<std::uint64_t> next_bytes = 0;  // of the next frontier
+  SplitCount runs;                            // in all levels, pruned ones included
+  SplitCount next_bytes;                      // of the next frontier
   std::atomic<std::uint64_t> frontier_bytes = 0;
   std::mutex ended_mutex;
 
   std::uint64_t memory() const {
-    return seen.bytes() + orders.bytes() + next_bytes + frontier_bytes;
+    return seen.bytes() + orders.bytes() + next_bytes.total() + frontier_bytes;
   }
 };
 
@@ -48,8 +50,8 @@ std::vector<std::string> signatures_of(const BoundedOptions& options, const RunR
 
 class BoundedWorker {
  public:
-  // `tick` is called after every run and while waiting.
-  BoundedWorker(World& world, BoundedShared& shared, std::function<void()> tick);
+  // Worker `index` of BoundedOptions::jobs. `tick` is called after every run and while waiting.
+  BoundedWorker(unsigned index, World& world, BoundedShared& shared, std::function<void()> tick);
 
   World& world() { return world_; }
 
@@ -68,6 +70,7 @@ class BoundedWorker {
   };
 
   void explore(const Branch& branch);
+  bool give_one();
   void try_next();
   void run();
   const RunResult& start();
@@ -80,12 +83,14 @@ class BoundedWorker {
   void give_back();
   void look_at_budget();
 
+  const unsigned index_;
   World& world_;
   BoundedShared& shared_;
   const BoundedOptions& options_;
   std::function<void()> tick_;
   BoundedWalk walk_;
   BoundedTally tally_;
+  std::deque<Branch> batch_;  // taken and not begun
   std::vector<Branch> next_;
   std::vector<Saved> saved_;  // the first saved_count_, by depth
   std::size_t saved_count_ = 0;

@@ -52,20 +52,31 @@ bool Branches::take_from_frontier(Branch& branch) {
   return false;
 }
 
-bool Branches::take(Branch& branch, unsigned workers, const std::atomic<bool>& stop,
+bool Branches::take_from_frontier(std::deque<Branch>& batch, unsigned workers) {
+  const std::size_t share = workers == 1 ? 1 : (frontier_.size() - next_) / (4 * workers);
+  const std::size_t wanted = std::clamp<std::size_t>(share, 1, kBatchMax);
+  while (batch.size() < wanted) {
+    Branch branch;
+    if (!take_from_frontier(branch)) break;
+    batch.push_back(std::move(branch));
+  }
+  return !batch.empty();
+}
+
+bool Branches::take(std::deque<Branch>& batch, unsigned workers, const std::atomic<bool>& stop,
                     const std::function<void()>& waiting) {
   std::unique_lock lock(mutex_);
   ++idle_;
   for (;;) {
     if (stop) break;
     if (!given_.empty()) {
-      branch = std::move(given_.back());
+      batch.push_back(std::move(given_.back()));
       given_.pop_back();
       --idle_;
       hungry_ = given_.empty() && idle_ > 0;
       return true;
     }
-    if (take_from_frontier(branch)) {
+    if (take_from_frontier(batch, workers)) {
       --idle_;
       return true;
     }

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
 #include <vector>
@@ -50,16 +51,21 @@ class Branches {
 
   // ---- for workers ----
 
-  // False if there is nothing left to do, or the search stops. Waits while others may still give
-  // something away; calls `waiting` now and then meanwhile.
-  bool take(Branch& branch, unsigned workers, const std::atomic<bool>& stop,
+  // Appends what to do next to `batch`: one branch that was given, or some of the frontier, so that
+  // workers seldom meet here; near its end fewer. False if there is nothing left to do, or the
+  // search stops. Waits while others may still give something away; calls `waiting` now and then
+  // meanwhile.
+  bool take(std::deque<Branch>& batch, unsigned workers, const std::atomic<bool>& stop,
             const std::function<void()>& waiting);
   void give(Branch branch);
   // Somebody waits, and there is nothing for them.
   bool hungry() const { return hungry_.load(std::memory_order_relaxed); }
 
  private:
+  static constexpr std::size_t kBatchMax = 16;
+
   bool take_from_frontier(Branch& branch);
+  bool take_from_frontier(std::deque<Branch>& batch, unsigned workers);
 
   std::mutex mutex_;
   std::condition_variable changed_;

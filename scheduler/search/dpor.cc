@@ -59,11 +59,11 @@ class Search {
   DporResult explore(World& world) {
     restore(world);
     workers_.resize(options_.jobs);
-    workers_[0] = std::make_unique<DporWorker>(world, shared_, [this] { tick(); });
+    workers_[0] = std::make_unique<DporWorker>(0, world, shared_, [this] { tick(); });
     {
       Crew crew(options_.jobs, [this](unsigned index, const std::function<void()>& serve) {
         with_world_(index, [&](World& own) {
-          workers_[index] = std::make_unique<DporWorker>(own, shared_, [] {});
+          workers_[index] = std::make_unique<DporWorker>(index, own, shared_, [] {});
           serve();
         });
       });
@@ -97,7 +97,7 @@ class Search {
       return;
     }
     restored_ = state_.counts;
-    shared_.runs = state_.tally.runs + state_.tally.pruned;
+    shared_.runs.reset(state_.tally.runs + state_.tally.pruned);
     for (DporPath& path : state_.paths) {
       const bool chosen = path.empty();
       shared_.open.add({std::move(path), chosen});
@@ -138,7 +138,7 @@ class Search {
 
   // Called by worker 0 after every run and while it waits.
   void tick() {
-    if (options_.runs_max != 0 && shared_.runs >= options_.runs_max) spend("runs");
+    if (options_.runs_max != 0 && shared_.runs.total() >= options_.runs_max) spend("runs");
     if (options_.interrupted != nullptr && *options_.interrupted) spend("interrupted");
     if (options_.seconds_max <= 0 && !options_.progress && options_.checkpoint.empty()) return;
     const double now = seconds_since(start_);
@@ -146,7 +146,7 @@ class Search {
     if (!options_.checkpoint.empty() && now >= next_checkpoint_) shared_.stop_workers();
     if (!options_.progress || now < next_progress_) return;
     next_progress_ = now + kProgressSeconds;
-    options_.progress({shared_.runs, now});
+    options_.progress({shared_.runs.total(), now});
   }
 
   void spend(const char* budget) {

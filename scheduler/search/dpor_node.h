@@ -43,6 +43,7 @@ struct DporNode {
 struct DporStep {
   std::shared_ptr<DporNode> node;
   std::uint8_t taken = 0;
+  bool full = false;       // whoever could go on is tried or sleeps: seen once, it stays so
   EventNumber events = 0;  // before the choice
   TaskMask covered = 0;    // tasks that were tried before `taken`
 

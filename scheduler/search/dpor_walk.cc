@@ -38,8 +38,6 @@ bool DporWalk::back_to_open_choice(const std::function<bool()>& gives_up) {
         step.choose();
         if (fresh_) return true;  // nothing of the path was run here
         log_.truncate(step.events);
-        node_of_.resize(step.events);
-        value_of_.resize(step.events);
         return true;
       }
     }
@@ -71,7 +69,6 @@ DporNode& DporWalk::append(TaskMask enabled, std::uint8_t taken, bool data) {
   }
   step.taken = taken;
   step.events = at_;
-  step.covered = 0;
   DporNode& node = *step.node;
   node.enabled = enabled;
   node.done = task_bit(taken);
@@ -113,8 +110,11 @@ void DporWalk::begin(std::uint64_t) {
 
 void DporWalk::end(const Scheduler& s, bool cut) {
   if (pause_ != Pause::kNone) return;
-  complete_step(s);
-  if (!cut) look_at_blocked(s);
+  if (!cut) {
+    settle(s);
+  } else if (open_step_ != kNoEvent) {
+    complete_step(s);
+  }
 }
 
 Hash128 DporWalk::order() const {
@@ -122,23 +122,20 @@ Hash128 DporWalk::order() const {
   order.clear();
   for (EventNumber i = 0; i < at_; ++i) {
     order.event(log_[i].task, log_[i].op, log_[i].object);
-    if (value_of_[i] != kNoValue) order.value(log_[i].task, value_of_[i]);
+    if (log_[i].value != kNoValue) order.value(log_[i].task, log_[i].value);
   }
   return order.total();
 }
 
-bool DporWalk::repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
-  if (std::exchange(fresh_, false)) {
-    log_.begin(s.task_count());
-    node_of_.clear();
-    value_of_.clear();
-  }
+// Out of line, since as a rule there is nothing to repeat.
+bool DporWalk::repeat_known(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
+  if (std::exchange(fresh_, false)) log_.begin(s.task_count());
   if (at_ < log_.size()) {
     CHECK(log_[at_].task == task);
     ++at_;
   } else if (known) {  // an adopted path
-    log_.add(task, s.task(task).next);
-    add_event(place);
+    log_.add(task, s.task(task).next, place);
+    ++at_;
   } else {
     return false;
   }
@@ -164,8 +161,7 @@ TaskId DporWalk::pick(const Scheduler& s, TaskMask runnable) {
   }
   if (fresh_) repeat(s, kNoTask, false, kForced);
   if (pause_ == Pause::kRedundant || pause_ == Pause::kCut) return kPause;
-  complete_step(s);
-  look_at_blocked(s);
+  settle(s);
   if (has(DporFault::kCutAtFinding) && !s.findings().empty()) {
     pause_ = Pause::kCut;
     return kPause;
@@ -197,7 +193,7 @@ unsigned DporWalk::pick_value(const Scheduler& s, const char*, unsigned count) {
     open_step_ = log_[at_ - 1].step;  // what else it does follows from the value
     open_mark_ = s.arena().used();
   }
-  value_of_[at_ - 1] = path_[choice].taken;
+  log_.set_value(at_ - 1, path_[choice].taken);
   return path_[choice].taken;
 }
 
@@ -205,8 +201,7 @@ void DporWalk::forced(const Scheduler& s, TaskId only) {
   const HeapScope heap;
   if (repeat(s, only, s.choices() < path_.size(), kForced)) return;
   if (pause_ == Pause::kRedundant) return;
-  complete_step(s);
-  look_at_blocked(s);
+  settle(s);
   // Covered already: left at the next choice, or when the run ends.
   if ((sleep_ & task_bit(only)) != 0) {
     pause_ = Pause::kRedundant;
@@ -224,7 +219,7 @@ void DporWalk::also(const Scheduler&, Op op, std::uint32_t object) {
     return;
   }
   log_.also(op, object);
-  add_event(node_of_.back());
+  ++at_;
 }
 
 // Steps that nobody else's depends on first, so that choices lie deep and little is repeated for
@@ -249,48 +244,65 @@ TaskId DporWalk::preferred(const Scheduler& s, TaskMask candidates) const {
 // `task` is about to perform what it announced, chosen at path_[place], or forced. What else the
 // step does is not known yet.
 void DporWalk::perform(const Scheduler& s, TaskId task, std::uint32_t place) {
-  log_.add(task, s.task(task).next);
-  users_.add(task, s.task(task).next);
-  open_step_ = at_;
+  const Access& access = s.task(task).next;
+  log_.add(task, access, place);
+  users_.add(task, access);
+  open_step_ = at_++;
   open_mark_ = s.arena().used();
-  add_event(place);
   ++events;
 }
 
-void DporWalk::add_event(std::uint32_t place) {
-  node_of_.push_back(place);
-  value_of_.push_back(kNoValue);
-  ++at_;
+void DporWalk::settle(const Scheduler& s) {
+  if (open_step_ != kNoEvent) {
+    const LoggedEvent& step = log_[open_step_];
+    const bool quiet = !step.joins && step.choice == kForced && sleep_ == 0 && besides_.empty();
+    if (!quiet) complete_step(s);
+    open_step_ = kNoEvent;
+  }
+  const TaskMask all = (TaskMask{1} << s.task_count()) - 1;
+  const TaskMask not_runnable = all & ~s.runnable();
+  if (not_runnable != 0) look_at_blocked(s, not_runnable);
 }
 
-// All that the last step did is known: what it races with, and who need not sleep after it.
+// What the last step races with, and who need not sleep after it.
 void DporWalk::complete_step(const Scheduler& s) {
-  if (open_step_ == kNoEvent) return;
-  const EventNumber first = std::exchange(open_step_, kNoEvent);
+  const EventNumber first = open_step_;
+  if (log_.joins(first)) reverse_races(first);
+  if (sleep_ != 0) wake(s, first);
+  if (log_[first].choice != kForced) note_besides(s, first);
+  if (besides_.empty()) return;
+  std::erase_if(besides_, [&](const Besides& b) { return (sleep_ & task_bit(b.task)) == 0; });
+}
+
+// Of the step that event `first` began, with what came before.
+void DporWalk::reverse_races(EventNumber first) {
   bool seen = false;
   const bool joins_all = has(DporFault::kJoinReleases);
   for_races_of_step(log_, first, joins_all, [&](EventNumber i, EventNumber) {
     if (!seen || !has(DporFault::kLastRaceOnly)) reverse(i, first);
     seen = true;
   });
-  const TaskId self = log_[first].task;
-  const std::uint32_t place = node_of_[first];
-  for (EventNumber k = first; k < log_.size(); ++k) {
-    if (log_[k].object != kPrivateObject) wake(s, log_[k].op, log_[k].object);
-  }
-  if (place != kForced) {
-    DporNode& node = *path_[place].node;
-    const auto lock = locked(node);
-    for (EventNumber k = first + 1; k < log_.size(); ++k) {
-      const std::uint64_t object = s.place_of(log_[k].object);
-      if (object < open_mark_) node.besides.push_back({self, log_[k].op, object});
-    }
-    node.known |= task_bit(self);
-  }
-  std::erase_if(besides_, [&](const Besides& b) { return (sleep_ & task_bit(b.task)) == 0; });
 }
 
-// Whoever's next step conflicts with this access need not sleep any longer.
+// What the step that event `first` began did besides, for those who try another one at its choice.
+void DporWalk::note_besides(const Scheduler& s, EventNumber first) {
+  const TaskId self = log_[first].task;
+  DporNode& node = *path_[log_[first].choice].node;
+  const auto lock = locked(node);
+  for (EventNumber k = first + 1; k < log_.size(); ++k) {
+    const std::uint64_t object = s.place_of(log_[k].object);
+    if (object < open_mark_) node.besides.push_back({self, log_[k].op, object});
+  }
+  node.known |= task_bit(self);
+}
+
+// Whoever's next step conflicts with the step that event `first` began need not sleep any longer.
+void DporWalk::wake(const Scheduler& s, EventNumber first) {
+  for (EventNumber k = first; k < log_.size() && sleep_ != 0; ++k) {
+    if (log_[k].object != kPrivateObject) wake(s, log_[k].op, log_[k].object);
+  }
+}
+
 void DporWalk::wake(const Scheduler& s, Op op, std::uint32_t object) {
   for (TaskMask rest = sleep_; rest != 0; rest &= rest - 1) {
     const auto id = static_cast<TaskId>(std::countr_zero(rest));
@@ -309,21 +321,24 @@ void DporWalk::wake(const Scheduler& s, Op op, std::uint32_t object) {
 
 // A blocked task may never perform what it announced; its races count all the same. Looked at
 // after the step that it announced it in or that touched its object.
-void DporWalk::look_at_blocked(const Scheduler& s) {
+void DporWalk::look_at_blocked(const Scheduler& s, TaskMask tasks) {
   if (at_ == 0 || has(DporFault::kPerformedOnly)) return;
   const TaskId ran = log_[at_ - 1].task;
-  for (TaskId id = 0; id < s.task_count(); ++id) {
+  for (TaskMask rest = tasks; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
     const Task& task = s.task(id);
-    if ((s.runnable() & task_bit(id)) != 0 || task.finished) continue;
+    if (task.finished) continue;
     if (id == ran || touched_by_last_step(task.next.object)) look_at_blocked(id, task.next);
   }
 }
 
 bool DporWalk::touched_by_last_step(std::uint32_t object) const {
-  for (EventNumber k = log_[at_ - 1].step; k < log_.size(); ++k) {
-    if (log_[k].object == object) return true;
+  const LoggedEvent* event = &log_[at_ - 1];
+  while (event->object != object) {
+    if (event == &log_[event->step]) return false;
+    --event;
   }
-  return false;
+  return true;
 }
 
 void DporWalk::look_at_blocked(TaskId id, const Access& access) {
@@ -332,12 +347,26 @@ void DporWalk::look_at_blocked(TaskId id, const Access& access) {
   log_.copy_clock(log_.last_of_task(id), known);
   const EventNumber last = log_.last_of_object(access.object);
   for_races(log_, racing, last, known, has(DporFault::kJoinReleases), [&](EventNumber i) {
+    if (nothing_left(i)) return;
     reverse(i, log_.size(), racing, follows_nothing_since(i, racing, last));
   });
 }
 
+// True if whoever could have gone on before event i is tried there already, or nobody else could.
+bool DporWalk::nothing_left(EventNumber i) {
+  const std::uint32_t place = log_[log_[i].step].choice;
+  if (place == kForced) return true;
+  DporStep& step = path_[place];
+  if (step.full) return true;
+  const DporNode& node = *step.node;
+  const auto lock = locked(node);
+  step.full = (node.enabled & ~(node.backtrack | node.sleep)) == 0;
+  return step.full;
+}
+
 // Sees to it that some run has the step that event `first` began before that of event i.
 void DporWalk::reverse(EventNumber i, EventNumber first) {
+  if (nothing_left(i)) return;
   const LoggedEvent& main = log_[first];
   const RacingAccess later{main.task, main.op, main.object, is_gated(main.op, main.gated)};
   bool free = true;
@@ -349,11 +378,10 @@ void DporWalk::reverse(EventNumber i, EventNumber first) {
 }
 
 // The same, with what lies before event `end`; `free`: `later` follows none of it but what
-// follows i.
+// follows i. Requires: something is left.
 void DporWalk::reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free) {
   const EventNumber step = log_[i].step;
-  if (node_of_[step] == kForced) return;  // nobody else could go on
-  DporNode& node = *path_[node_of_[step]].node;
+  DporNode& node = *path_[log_[step].choice].node;
   TaskMask moved = 0;  // tasks with an event after i
   TaskMask first = initials(step, end, moved);
   if (free && (moved & task_bit(later.task)) == 0) first |= task_bit(later.task);

@@ -103,25 +103,33 @@ class DporWalk final : public Strategy {
 
  private:
   static constexpr std::size_t kNever = ~std::size_t{0};
-  static constexpr std::uint32_t kForced = ~std::uint32_t{0};
-  static constexpr std::uint8_t kNoValue = 0xff;
+  static constexpr std::uint32_t kForced = kNoChoice;
 
   // Holds the lock of the tree if the node is one of several workers.
   std::unique_lock<std::mutex> locked(const DporNode& node) const {
     return node.shared ? std::unique_lock(tree_) : std::unique_lock<std::mutex>();
   }
   // A step of the known prefix, which the log has or lost. False: there is something new to do.
-  bool repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place);
+  bool repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
+    if (at_ == log_.size() && !known && !fresh_) return false;
+    return repeat_known(s, task, known, place);
+  }
+  bool repeat_known(const Scheduler& s, TaskId task, bool known, std::uint32_t place);
   DporNode& append(TaskMask enabled, std::uint8_t taken, bool data);
   void fall_asleep(const DporStep& step);
   TaskId preferred(const Scheduler& s, TaskMask candidates) const;
   void perform(const Scheduler& s, TaskId task, std::uint32_t place);
-  void add_event(std::uint32_t place);
+  // All that the last step did is known: what comes of that before the next one.
+  void settle(const Scheduler& s);
   void complete_step(const Scheduler& s);
+  void reverse_races(EventNumber first);
+  void wake(const Scheduler& s, EventNumber first);
   void wake(const Scheduler& s, Op op, std::uint32_t object);
-  void look_at_blocked(const Scheduler& s);
+  void note_besides(const Scheduler& s, EventNumber first);
+  void look_at_blocked(const Scheduler& s, TaskMask tasks);
   void look_at_blocked(TaskId id, const Access& access);
   bool touched_by_last_step(std::uint32_t object) const;
+  bool nothing_left(EventNumber i);
   void reverse(EventNumber i, EventNumber first);
   void reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free);
   TaskMask initials(EventNumber i, EventNumber end, TaskMask& moved) const;
@@ -138,13 +146,11 @@ class DporWalk final : public Strategy {
   std::mutex& tree_;
   DporPath path_;
   std::vector<std::shared_ptr<DporNode>> spare_;  // nodes that nobody has
-  HappensBefore log_;
+  HappensBefore log_;  // the choice of an event is its place in the path, or kForced
   ObjectUsers users_;
-  std::vector<std::uint32_t> node_of_;  // by event: its place in the path, or kForced
-  std::vector<std::uint8_t> value_of_;  // by event: what a data choice came out as
-  EventNumber at_ = 0;                  // events performed in the run at hand
-  EventNumber open_step_ = kNoEvent;    // the step that is under way began with it
-  std::uint64_t open_mark_ = 0;         // memory from here on was made by that step
+  EventNumber at_ = 0;                // events performed in the run at hand
+  EventNumber open_step_ = kNoEvent;  // the step that is under way began with it
+  std::uint64_t open_mark_ = 0;       // memory from here on was made by that step
   TaskMask sleep_ = 0;
   std::vector<Besides> besides_;  // of those who sleep
   Pause pause_ = Pause::kNone;

@@ -34,8 +34,9 @@ std::vector<std::string> dpor_signatures(const DporOptions& options, const RunRe
   return signatures;
 }
 
-DporWorker::DporWorker(World& world, DporShared& shared, std::function<void()> tick)
-    : world_(world),
+DporWorker::DporWorker(unsigned index, World& world, DporShared& shared, std::function<void()> tick)
+    : index_(index),
+      world_(world),
       shared_(shared),
       tick_(std::move(tick)),
       stops_([this] { return shared_.stop.load(); }),
@@ -78,7 +79,7 @@ void DporWorker::run() {
   }
   const bool too_long = run->end != RunEnd::kPaused && run->steps >= shared_.options.run.steps_max;
   walk_.end(world_.scheduler(), too_long);
-  ++shared_.runs;
+  shared_.runs.add(index_, 1);
   if (walk_.pause() == DporWalk::Pause::kRedundant) {
     ++tally_.pruned;
     return;

@@ -14,17 +14,19 @@
 #include "scheduler/search/dpor.h"
 #include "scheduler/search/dpor_open_paths.h"
 #include "scheduler/search/dpor_walk.h"
+#include "scheduler/search/split_count.h"
 
 namespace interleaf {
 
 struct DporShared {
-  explicit DporShared(const DporOptions& of) : options(of) {}
+  explicit DporShared(const DporOptions& of) : options(of), runs(of.jobs) {}
 
   const DporOptions& options;
-  std::mutex tree;  // nodes that several workers have
-  DporOpenPaths open;
-  std::atomic<std::uint64_t> runs = 0;
+  SplitCount runs;
   std::atomic<bool> stop = false;  // workers return after the run at hand
+  DporOpenPaths open;
+  // Written while others look at what is above: not in their cache lines.
+  alignas(64) std::mutex tree;  // nodes that several workers have
   std::mutex ended;
 
   // Nothing is handed out any more once a worker sees `stop`: it would lose the path that it has.
@@ -36,8 +38,9 @@ struct DporShared {
 
 class DporWorker {
  public:
-  // `tick` is called after every run and while there is nothing to do.
-  DporWorker(World& world, DporShared& shared, std::function<void()> tick);
+  // Worker `index` of DporOptions::jobs. `tick` is called after every run and while there is
+  // nothing to do.
+  DporWorker(unsigned index, World& world, DporShared& shared, std::function<void()> tick);
 
   // Until the search is over or stops. May be called again after a stop.
   void work();
@@ -61,6 +64,7 @@ class DporWorker {
   void drop_snapshot();
   void note(const RunResult& run);
 
+  const unsigned index_;
   World& world_;
   DporShared& shared_;
   const std::function<void()> tick_;

@@ -21,78 +21,66 @@ void HappensBefore::grow() {
   clocks_.resize(capacity * tasks_);
 }
 
-EventNumber HappensBefore::add(TaskId task, const Access& access) {
-  if (size_ == events_.size()) grow();
-  const EventNumber number = size_;
-  const EventNumber before = last_of_task_[task];
-  const std::uint32_t own = before == kNoEvent ? 1 : events_[before].own + 1;
-  std::uint32_t* const row = &clocks_[std::size_t{number} * tasks_];
-  if (before == kNoEvent) {
-    for (unsigned t = 0; t < tasks_; ++t) row[t] = 0;
-  } else {
-    const std::uint32_t* const from = clock(before);
-    for (unsigned t = 0; t < tasks_; ++t) row[t] = from[t];
-  }
-  row[task] = own;
-  LoggedEvent& event = events_[number];
-  event.object = access.object;
-  event.own = own;
-  event.step = number;
-  event.previous_of_task = before;
-  event.task = task;
-  event.op = access.op;
-  event.gated = access.gated;
-  put(number);
-  return number;
+void HappensBefore::grow_objects(std::uint32_t object) {
+  last_of_object_.resize(2ul * object, kNoEvent);
 }
 
 void HappensBefore::also(Op op, std::uint32_t object) {
-  if (size_ == events_.size()) grow();
-  const LoggedEvent& last = events_[size_ - 1];
-  LoggedEvent& event = events_[size_];
-  event.object = object;
-  event.own = last.own;
-  event.step = last.step;
-  event.previous_of_task = last.previous_of_task;
-  event.task = last.task;
-  event.op = op;
-  event.gated = false;
-  put(size_);
-}
-
-// Event `number` is there but for what it follows on its object.
-void HappensBefore::put(EventNumber number) {
+  const EventNumber number = size_;
+  if (number == events_.size()) [[unlikely]]
+    grow();
   LoggedEvent& event = events_[number];
-  ++size_;
-  last_of_task_[event.task] = number;
+  event = events_[number - 1];
+  event.object = object;
   event.previous = kNoEvent;
   event.epoch = number;
-  if (event.object == kPrivateObject) return;
-  if (event.object >= last_of_object_.size()) {
-    last_of_object_.resize(2ul * event.object, kNoEvent);
-  }
-  EventNumber& last = last_of_object_[event.object];
-  event.previous = last;
-  if (last != kNoEvent) {
-    const CommutingClass kind = commuting_class(event.op);
-    if (kind != CommutingClass::kExclusive && kind == commuting_class(events_[last].op)) {
-      event.epoch = events_[last].epoch;
+  event.choice = kNoChoice;
+  event.op = op;
+  event.value = kNoValue;
+  event.gated = false;
+  event.joins = false;
+  last_of_task_[event.task] = number;
+  size_ = number + 1;
+  if (object != kPrivateObject) follow_object(number);
+}
+
+// The step comes after the epoch that ends with event `last`.
+void HappensBefore::join(EventNumber step, EventNumber last) {
+  const unsigned tasks = tasks_;
+  std::uint32_t* const row = clocks_.data() + std::size_t{step} * tasks;
+  const EventNumber first = events_[last].epoch;
+  for (EventNumber i = last;; i = events_[i].previous) {
+    if (!includes(row, i)) {
+      const std::uint32_t* const other = clock(i);
+      for (unsigned t = 0; t < tasks; ++t) row[t] = std::max(row[t], other[t]);
+      events_[step].joins = true;
     }
+    if (i == first) return;
   }
-  last = number;
-  std::uint32_t* const row = &clocks_[std::size_t{event.step} * tasks_];
-  for_direct_predecessors(number, [&](EventNumber i) {
-    if (includes(row, i)) return;
-    const std::uint32_t* const other = clock(i);
-    for (unsigned t = 0; t < tasks_; ++t) row[t] = std::max(row[t], other[t]);
-  });
 }
 
 void HappensBefore::truncate(EventNumber count) {
+  const bool within = count < size_ && events_[count].step != count;
   while (size_ > count) {
     const LoggedEvent& event = events_[--size_];
-    last_of_task_[event.task] = event.previous_of_task;
+    last_of_task_[event.task] = within && event.step < count ? count - 1 : event.previous_of_task;
     if (event.object != kPrivateObject) last_of_object_[event.object] = event.previous;
+  }
+  if (within) order_anew(events_[count - 1].step);
+}
+
+// The last step, of which events were taken back.
+void HappensBefore::order_anew(EventNumber step) {
+  LoggedEvent& event = events_[step];
+  const std::uint32_t* const from = clock_or_none(event.previous_of_task);
+  std::uint32_t* const row = &clocks_[std::size_t{step} * tasks_];
+  for (unsigned t = 0; t < tasks_; ++t) row[t] = from[t];
+  row[event.task] = event.own;
+  event.joins = false;
+  for (EventNumber k = step; k < size_; ++k) {
+    if (events_[k].previous == kNoEvent) continue;
+    const EventNumber follows = last_of_previous_epoch(k);
+    if (follows != kNoEvent) join(step, follows);
   }
 }
 

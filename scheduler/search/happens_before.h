@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "scheduler/access.h"
@@ -26,6 +27,9 @@ namespace interleaf {
 // The number of an event: 0, 1, ... in the order of the run.
 using EventNumber = std::uint32_t;
 inline constexpr EventNumber kNoEvent = ~EventNumber{0};
+// What whoever keeps the log may note of an event.
+inline constexpr std::uint32_t kNoChoice = ~std::uint32_t{0};
+inline constexpr std::uint8_t kNoValue = 0xff;
 
 struct LoggedEvent {
   std::uint32_t object;
@@ -34,20 +38,41 @@ struct LoggedEvent {
   EventNumber epoch;             // the first event of its epoch
   EventNumber step;              // the event that began its step
   EventNumber previous_of_task;  // the last one of the task's step before; kNoEvent: none
+  std::uint32_t choice;          // of the event that began a step: as add() was told
   TaskId task;
   Op op;
-  bool gated;  // only some states of the object allowed it
+  std::uint8_t value;  // of a data choice; kNoValue: not told, or none
+  bool gated : 1;      // only some states of the object allowed it
+  bool joins : 1;      // of the event that began a step: see joins()
 };
+static_assert(sizeof(LoggedEvent) == 32);
 
 class HappensBefore {
  public:
   // Forgets everything; `tasks` tasks take part.
   void begin(unsigned tasks);
   // `task` performs what it announced. Returns the number of the event.
-  EventNumber add(TaskId task, const Access& access);
+  EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
+    const EventNumber number = size_;
+    if (number == events_.size()) [[unlikely]]
+      grow();
+    const EventNumber before = std::exchange(last_of_task_[task], number);
+    const std::uint32_t* const from = clock_or_none(before);
+    const unsigned tasks = tasks_;
+    std::uint32_t* const row = &clocks_[std::size_t{number} * tasks];
+    for (unsigned t = 0; t < tasks; ++t) row[t] = from[t];
+    const std::uint32_t own = ++row[task];
+    size_ = number + 1;
+    events_[number] = {access.object, own,  kNoEvent,  number,   number,       before,
+                       choice,        task, access.op, kNoValue, access.gated, false};
+    if (access.object != kPrivateObject) follow_object(number);
+    return number;
+  }
   // The step that add() began last does this besides.
   void also(Op op, std::uint32_t object);
-  // Takes back all events from number `count` on. Requires: a step begins there, or the end.
+  // The data choice that an event was came out as `value`.
+  void set_value(EventNumber number, std::uint8_t value) { events_[number].value = value; }
+  // Takes back all events from number `count` on. If a step began before, what is left of it stays.
   void truncate(EventNumber count);
 
   EventNumber size() const { return size_; }
@@ -60,10 +85,16 @@ class HappensBefore {
   const std::uint32_t* clock(EventNumber j) const {
     return &clocks_[std::size_t{events_[j].step} * tasks_];
   }
-  // The same as a copy; of kNoEvent: nothing comes before.
-  void copy_clock(EventNumber j, std::uint32_t* to) const {
-    for (unsigned t = 0; t < tasks_; ++t) to[t] = j == kNoEvent ? 0 : clock(j)[t];
+  // The same; of kNoEvent: nothing comes before.
+  const std::uint32_t* clock_or_none(EventNumber j) const {
+    return j == kNoEvent ? kNothing : clock(j);
   }
+  void copy_clock(EventNumber j, std::uint32_t* to) const {
+    const std::uint32_t* const from = clock_or_none(j);
+    for (unsigned t = 0; t < tasks_; ++t) to[t] = from[t];
+  }
+  // False only if all that the step of event `j` follows, the step before of its task does, too.
+  bool joins(EventNumber j) const { return events_[events_[j].step].joins; }
   bool includes(const std::uint32_t* clock, EventNumber i) const {
     return clock[events_[i].task] >= events_[i].own;
   }
@@ -101,8 +132,31 @@ class HappensBefore {
   }
 
  private:
-  void put(EventNumber number);
+  static constexpr std::uint32_t kNothing[kTasksMax] = {};
+
+  // Event `number`, the last one, is there but for what it follows on its object.
+  void follow_object(EventNumber number) {
+    LoggedEvent& event = events_[number];
+    if (event.object >= last_of_object_.size()) [[unlikely]]
+      grow_objects(event.object);
+    const EventNumber last = std::exchange(last_of_object_[event.object], number);
+    if (last == kNoEvent) return;
+    event.previous = last;
+    const CommutingClass kind = commuting_class(event.op);
+    EventNumber follows = last;
+    if (kind != CommutingClass::kExclusive && kind == commuting_class(events_[last].op)) {
+      event.epoch = events_[last].epoch;
+      follows = events_[event.epoch].previous;
+    }
+    if (follows == kNoEvent) return;
+    // As a rule an epoch of one event, by the same task.
+    const std::uint32_t* const row = &clocks_[std::size_t{event.step} * tasks_];
+    if (events_[follows].epoch != follows || !includes(row, follows)) join(event.step, follows);
+  }
+  void join(EventNumber step, EventNumber last);
+  void order_anew(EventNumber step);
   void grow();
+  void grow_objects(std::uint32_t object);
 
   unsigned tasks_ = 0;
   EventNumber size_ = 0;

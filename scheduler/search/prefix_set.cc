@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "scheduler/search/prefix_set.h"
 
+#include <utility>
+
 namespace interleaf {
 namespace {
 
@@ -15,7 +17,7 @@ bool PrefixSet::insert(Hash128 key) {
   if (key == Hash128{}) key.low = 1;
   Shard& shard = shards_[key.high % kShards];
   const std::lock_guard lock(shard.mutex);
-  if (shard.count + 1 > 3 * shard.buckets.size()) grow(shard);
+  if (shard.count + 1 > 3 * shard.buckets.size) grow(shard);
   Hash128& place = place_of(shard.buckets, key);
   if (place == key) return false;
   place = key;
@@ -32,25 +34,27 @@ std::uint64_t PrefixSet::size() const {
 }
 
 // Where the key is, or is to be put.
-Hash128& PrefixSet::place_of(std::vector<Bucket>& buckets, const Hash128& key) {
-  for (std::size_t at = scaled(key.low, buckets.size());;) {
-    for (Hash128& place : buckets[at].places) {
+Hash128& PrefixSet::place_of(const Buckets& buckets, const Hash128& key) {
+  for (std::size_t at = scaled(key.low, buckets.size);;) {
+    for (Hash128& place : buckets.data[at].places) {
       if (place == key || place == Hash128{}) return place;
     }
-    if (++at == buckets.size()) at = 0;
+    if (++at == buckets.size) at = 0;
   }
 }
 
 void PrefixSet::grow(Shard& shard) {
-  std::vector<Bucket> buckets(shard.buckets.size() + shard.buckets.size() / 4 + 4);
+  Buckets buckets;
+  buckets.size = shard.buckets.size + shard.buckets.size / 4 + 4;
+  buckets.data = std::make_unique<Bucket[]>(buckets.size);
   for (const Bucket& bucket : shard.buckets) {
     for (const Hash128& key : bucket.places) {
       if (key != Hash128{}) place_of(buckets, key) = key;
     }
   }
-  const std::size_t more = buckets.size() - shard.buckets.size();
+  const std::size_t more = buckets.size - shard.buckets.size;
   bytes_.fetch_add(more * sizeof(Bucket), std::memory_order_relaxed);
-  shard.buckets.swap(buckets);
+  std::swap(shard.buckets, buckets);
 }
 
 }  // namespace interleaf

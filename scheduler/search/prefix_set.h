@@ -8,10 +8,10 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <vector>
 
 #include "scheduler/search/order_hash.h"
 
@@ -38,18 +38,26 @@ class PrefixSet {
   }
 
  private:
-  static constexpr unsigned kShards = 64;
+  // Many, since one that grows holds up whoever comes to it.
+  static constexpr unsigned kShards = 1024;
 
   // A cache line: what a look-up costs is the lines that it touches.
   struct alignas(64) Bucket {
     Hash128 places[4];  // {} is a free one
   };
+  struct Buckets {
+    std::unique_ptr<Bucket[]> data;
+    std::size_t size = 0;
+    const Bucket* begin() const { return data.get(); }
+    const Bucket* end() const { return data.get() + size; }
+  };
+  // A cache line as well.
   struct alignas(64) Shard {
     std::mutex mutex;
-    std::vector<Bucket> buckets;
+    Buckets buckets;
     std::atomic<std::uint64_t> count = 0;  // written with the lock held
   };
-  static Hash128& place_of(std::vector<Bucket>& buckets, const Hash128& key);
+  static Hash128& place_of(const Buckets& buckets, const Hash128& key);
   void grow(Shard& shard);
 
   std::unique_ptr<Shard[]> shards_;

@@ -61,6 +61,7 @@ void for_races(const HappensBefore& log, const RacingAccess& access, EventNumber
 // event i with event j of the step.
 template <typename Each>
 void for_races_of_step(const HappensBefore& log, EventNumber first, bool joins_all, Each each) {
+  if (!log.joins(first)) return;
   std::uint32_t known[kTasksMax];
   log.copy_clock(log[first].previous_of_task, known);
   for (EventNumber j = first; j < log.size() && log[j].step == first; ++j) {

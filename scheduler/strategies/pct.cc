@@ -60,7 +60,8 @@ class Pct final : public Strategy, public PctSource {
  private:
   static constexpr unsigned kDepthMax = 32;
 
-  TaskId settle(const Scheduler& scheduler, TaskMask runnable) {
+  // Out of line: within pick() it would cost most decisions the saving of registers.
+  [[gnu::noinline]] TaskId settle(const Scheduler& scheduler, TaskMask runnable) {
     if (decision_ == 1) deal(scheduler.task_count());
     if (settled_until_ != 0) streak_.add(decision_ - 1 - settled_at_);
     settled_until_ = 0;
