@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "engine/kernel/machine.h"
+#include "engine/kernel/patch_watch.h"
 
 namespace kernel
 {
@@ -366,8 +367,25 @@ const kernel_info *find_kernel(std::string_view name_or_alias)
 	return nullptr;
 }
 
+/* Of the innermost patch_watch; null: nobody looks. */
+static constinit thread_local patch_set *t_asked = nullptr;
+
+patch_watch::patch_watch() : outer_(t_asked)
+{
+	t_asked = &asked_;
+}
+
+patch_watch::~patch_watch()
+{
+	t_asked = outer_;
+	if (outer_ != nullptr)
+		*outer_ |= asked_;
+}
+
 bool patched(Patch patch)
 {
+	if (t_asked != nullptr)
+		*t_asked |= patch_bit(patch);
 	return (this_machine().patches & patch_bit(patch)) != 0;
 }
 
