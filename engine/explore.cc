@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "engine/explore_unbounded.h"
+#include "engine/kernel/patch_watch.h"
 #include "engine/user_error.h"
 #include "engine/version.h"
 #include "scheduler/search/checkpoint_file.h"
@@ -206,13 +207,21 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
       return cuts->judge(world, run);
     };
   }
+  const kernel::patch_watch watch;
+  std::mutex asked_lock;
+  kernel::patch_set asked_by_workers = 0;  // asked_lock
   const WithWorld with_world = [&](unsigned slot, const std::function<void(World&)>& work) {
-    ScenarioWorld world(slot, configuration);
-    if (cuts) {
-      cuts->serve(slot, world.world(), [&] { work(world.world()); });
-    } else {
-      work(world.world());
+    const kernel::patch_watch own;
+    {
+      ScenarioWorld world(slot, configuration);
+      if (cuts) {
+        cuts->serve(slot, world.world(), [&] { work(world.world()); });
+      } else {
+        work(world.world());
+      }
     }
+    const std::lock_guard hold(asked_lock);
+    asked_by_workers |= own.asked();
   };
   ExploreReport report;
   report.search = explore_orders(with_world, bounded, options.unbounded, report.done);
@@ -227,6 +236,7 @@ ExploreReport explore(const std::shared_ptr<const Configuration>& configuration,
   }
   if (cuts) report.crash = cuts->report();
   if (report.findings.empty()) look_at_window(world, report);
+  report.patches_asked = watch.asked() | asked_by_workers;
   return report;
 }
 

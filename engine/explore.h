@@ -65,6 +65,9 @@ struct ExploreReport {
   // Of Scenario::window, looked for in a few hundred of the orders.
   bool window_reached = true;
   std::vector<std::string> window_missed;
+  // Patches whose condition any of the runs asked for, there or not: another kernel that agrees in
+  // these and in all else would have had the same search.
+  kernel::patch_set patches_asked = 0;
 };
 
 // Errors: UserError if the resume file cannot be used.

@@ -131,10 +131,17 @@ Overrides overrides_for(const Scenario& scenario, const Combination& combination
   return base;
 }
 
-bool one_question(const MatrixCell& left, const MatrixCell& right) {
+// In everything but the patches. Of a kernel there is one size besides; all else is said by the
+// scenario and the command line.
+bool alike(const MatrixCell& left, const MatrixCell& right) {
   return left.scenario == right.scenario && left.configuration && right.configuration &&
-         left.configuration->patches == right.configuration->patches &&
+         left.configuration->persona == right.configuration->persona &&
+         left.configuration->geometry.folio_batch == right.configuration->geometry.folio_batch &&
          known_signatures(*left.configuration) == known_signatures(*right.configuration);
+}
+
+bool one_question(const MatrixCell& left, const MatrixCell& right) {
+  return alike(left, right) && left.configuration->patches == right.configuration->patches;
 }
 
 // By weight, gravest first.
@@ -169,6 +176,19 @@ std::vector<Combination> combinations(const CombinationNames& names) {
     rows.add_kernel(kernel_named(name));
   }
   return rows.take();
+}
+
+const std::string& row_name(const Matrix& matrix, std::size_t index) {
+  return matrix.combinations[matrix.cells[index].combination].name;
+}
+
+std::vector<std::string> slugs_of(patch_set set) {
+  std::vector<std::string> slugs;
+  for (unsigned i = 0; i < kernel::patch_count(); ++i) {
+    const kernel::patch_info& patch = kernel::patch_at(i);
+    if ((set & kernel::patch_bit(patch.patch)) != 0) slugs.emplace_back(patch.slug);
+  }
+  return slugs;
 }
 
 std::string_view CellFinding::verdict() const {
@@ -267,6 +287,27 @@ void set_result(Matrix& matrix, std::size_t index, const CellResult& result) {
   }
 }
 
+std::optional<std::size_t> answered_by(const Matrix& matrix, std::size_t index) {
+  const MatrixCell& cell = matrix.cells[index];
+  for (std::size_t i = 0; i < index; ++i) {
+    const MatrixCell& other = matrix.cells[i];
+    if (!other.result || other.like || other.same_as != i || !alike(other, cell)) continue;
+    if (other.result->budget == "interrupted") continue;  // it will be searched again
+    const patch_set differ = other.configuration->patches ^ cell.configuration->patches;
+    if ((differ & other.result->asked) == 0) return i;
+  }
+  return std::nullopt;
+}
+
+void set_like(Matrix& matrix, std::size_t index, std::size_t like) {
+  const std::size_t first = matrix.cells[index].same_as;
+  for (MatrixCell& cell : matrix.cells) {
+    if (cell.same_as != first) continue;
+    cell.like = like;
+    cell.result = matrix.cells[like].result;
+  }
+}
+
 CellResult search_cell(const std::shared_ptr<const Configuration>& configuration,
                        ExploreOptions options) {
   options.keep_going = true;
@@ -294,6 +335,7 @@ CellResult search_cell(const std::shared_ptr<const Configuration>& configuration
   result.budget = search.budget;
   result.window_reached = report.window_reached;
   result.window_missed = report.window_missed;
+  result.asked = report.patches_asked;
   return result;
 }
 

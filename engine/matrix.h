@@ -9,6 +9,12 @@
 // scenario comes out with the same patches and the same known signatures twice, it is searched
 // once.
 //
+// And a search answers for other cells. A patch is nothing but the answers to its condition, so a
+// search knows which patches it depends on: those whose condition some run of it asked for, from
+// the set-up of the World on. Where another cell differs in others only, its search would be the
+// same one, run by run: by induction over the steps, since each follows from the state, the choices
+// and the answers that were asked for. That holds as far as the search came, whatever ended it.
+//
 // No I/O. Errors: UserError for unknown or contradictory names. Thread-safety: no shared state.
 #pragma once
 
@@ -67,6 +73,7 @@ struct CellResult {
   std::string budget;       // that was spent: "runs", "memory", "time", "interrupted"; else empty
   bool window_reached = true;  // looked at only if there are no findings
   std::vector<std::string> window_missed;
+  kernel::patch_set asked = 0;  // patches that it depends on, applied or not
 
   // That no order has this finding with fewer preemptions was seen in all of them.
   bool fewest(const CellFinding& finding) const;
@@ -89,6 +96,7 @@ struct MatrixCell {
   std::string refusal;                                 // a sentence
   bool in_kernel = false;   // the kernel has all patches of the row already
   std::size_t same_as = 0;  // the first cell with this question; its own index: it is the first
+  std::optional<std::size_t> like;  // the cell (index) whose search answers
   std::optional<CellResult> result;
 
   CellState state() const;
@@ -104,6 +112,11 @@ struct Matrix {
   }
 };
 
+// The name of a cell's combination.
+const std::string& row_name(const Matrix& matrix, std::size_t index);
+// Of the patches, in the order of their table.
+std::vector<std::string> slugs_of(kernel::patch_set set);
+
 // All cells, none searched. `base`: what the command line says for all of them; no patches.
 Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> combinations,
                    const Overrides& base);
@@ -113,6 +126,13 @@ void drop_rows_without_question(Matrix& matrix);
 
 // Cell `index` and those that are the same as it get this result.
 void set_result(Matrix& matrix, std::size_t index, const CellResult& result);
+
+// The cell before `index`, of its scenario, whose search is also that of this one: what they differ
+// in was never asked for. None if there is no such cell.
+std::optional<std::size_t> answered_by(const Matrix& matrix, std::size_t index);
+
+// Cell `index` and those that are the same as it get the result of cell `like`.
+void set_like(Matrix& matrix, std::size_t index, std::size_t like);
 
 // `options`: the bound, budgets, what is ignored everywhere. Findings do not end the search.
 CellResult search_cell(const std::shared_ptr<const Configuration>& configuration,

@@ -196,6 +196,11 @@ std::uint8_t Oracle::expected(const File& file, std::uint64_t pos) const {
   return file.pages[index].bytes[pos % kernel::page_size()];
 }
 
+bool Oracle::has_others(const File& file) const {
+  const auto runs = [&](const Write& write) { return write.running && write.file == &file; };
+  return !file.alternatives.empty() || std::any_of(writes_.begin(), writes_.end(), runs);
+}
+
 bool Oracle::allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const {
   auto covers = [&](std::uint64_t begin, std::uint64_t len, const std::uint8_t* bytes) {
     return pos >= begin && pos < begin + len && (bytes == nullptr || bytes[pos - begin] == byte);
@@ -233,6 +238,7 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
   if (cached != nullptr && std::memcmp(cached + offset, wanted + offset, end - begin) == 0) {
     return true;
   }
+  const bool others = has_others(file);
   bool whole = true;
   for (std::uint64_t at = begin; at < end;) {
     const std::uint64_t block = at / block_size;
@@ -243,7 +249,8 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
       for (std::uint64_t i = 0; at + i < stop; ++i) {
         const bool here =
             disk[i] == want[i] || (cached != nullptr && cached[(at + i) % page_size] == want[i]) ||
-            allowed(file, at + i, cached != nullptr ? cached[(at + i) % page_size] : disk[i]);
+            (others &&
+             allowed(file, at + i, cached != nullptr ? cached[(at + i) % page_size] : disk[i]));
         if (here) continue;
         if (lost.bytes == 0) lost.begin = at + i;
         lost.end = at + i + 1;

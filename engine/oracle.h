@@ -128,6 +128,8 @@ class Oracle final : public kernel::powered_observer {
   File& file_of(const kernel::inode& node);
   void store(File& file, std::uint64_t pos, const std::uint8_t* bytes, std::uint64_t len);
   void forget_alternatives(File& file, std::uint64_t pos, std::uint64_t len);
+  // False: of no byte is anything allowed() but what is expected.
+  bool has_others(const File& file) const;
   bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
   std::uint8_t expected(const File& file, std::uint64_t pos) const;
   // What the page cache shows for a page or keeps for it, or null.

@@ -90,6 +90,7 @@ Process::Process(const Configuration& configuration, std::size_t task,
 void Process::run() {
   execute(task_.statements);
   exit();
+  CHECK(!ended_.peek_done());  // once: see Completion::wait_for_good()
   ended_.complete_all();
 }
 
@@ -180,7 +181,7 @@ std::int64_t Process::call(const Statement& statement) {
     case Call::kStore:
       return store(statement);
     case Call::kWait:
-      others_[static_cast<std::size_t>(statement.arguments[0].task)]->ended().wait();
+      others_[static_cast<std::size_t>(statement.arguments[0].task)]->ended().wait_for_good();
       return 0;
     default:
       break;

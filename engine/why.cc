@@ -85,7 +85,7 @@ class Explainer {
     }
     std::vector<const OrderedStep*> order;
     for (std::size_t i = 0; i < log.steps.size(); ++i) {
-      const bool is_wait = log.steps[i].access.op == Op::kWait && log.sites[i].function == "wait";
+      const bool is_wait = log.steps[i].access.op == Op::kAwait && log.sites[i].function == "wait";
       if (!is_wait) order.push_back(&log.steps[i]);
     }
     ScenarioWorld world(0, changed);

@@ -36,7 +36,7 @@ void make_files(const Configuration& configuration, Oracle& oracle) {
 // disk after everything was written back, as after a clean unmount.
 void check_at_end(void* argument) {
   auto* cast = static_cast<Cast*>(argument);
-  for (Process* process : cast->processes) process->ended().wait();
+  for (Process* process : cast->processes) process->ended().wait_for_good();
   FRAME(unmount);
   // Daemons first do what they can, so that the checks do not depend on when they would have.
   Scheduler::current()->wait_for_quiet();

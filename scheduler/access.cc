@@ -30,6 +30,7 @@ const char* op_name(Op op) {
     case Op::kDowngrade:
       return "downgrade";
     case Op::kWait:
+    case Op::kAwait:
       return "wait";
     case Op::kWake:
       return "wake";

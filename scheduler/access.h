@@ -39,6 +39,9 @@ enum class Op : std::uint8_t {
   kBegin,
   kEnd,
   kFree,  // never announced: what a step does besides (Scheduler::freed)
+  // A wait for what happens once and stays: leaves everything as it is, and once it is enabled,
+  // nothing that may still come is dependent on it (Completion::wait_for_good).
+  kAwait,
 };
 
 // Lower case, as printed in traces and landmarks ("read", "try-acquire", ...).
@@ -58,7 +61,9 @@ enum class Order : std::uint8_t {
 };
 
 // True if two accesses of one object by this operation change nothing that the other could see.
-constexpr bool op_only_reads(Op op) { return op == Op::kRead; }
+constexpr bool op_only_reads(Op op) { return op == Op::kRead || op == Op::kAwait; }
+// What goes into the digest of a run: there the two kinds of wait are one.
+constexpr Op op_in_digest(Op op) { return op == Op::kAwait ? Op::kWait : op; }
 
 // The number of a shared object in order of first access within a run: the same in every run of
 // the same schedule, on every machine. Every object that owns points embeds one. 0 is "not yet

@@ -9,6 +9,8 @@
 //   rwsem, rwlock   shared acquire, shared release  acquire, release, downgrade, try, granted
 //   wait queue,     -                               wait, granted, wake (one waiter or a count)
 //   completion
+//   the same, once  wait                            wake
+//   and for good
 //   semaphore       up                              down, trylock, granted
 //   thread          -                               start, begin, end, join
 //   RCU             read lock, read unlock          start and end of a grace period
@@ -29,6 +31,7 @@ enum class CommutingClass : std::uint8_t { kExclusive, kReads, kSharedHolders, k
 constexpr CommutingClass commuting_class(Op op) {
   switch (op) {
     case Op::kRead:
+    case Op::kAwait:
       return CommutingClass::kReads;
     case Op::kAcquireShared:
     case Op::kReleaseShared:

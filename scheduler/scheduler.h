@@ -293,7 +293,8 @@ class Scheduler {
     task.last_step = ++steps_;
     ++task.own_steps;
     const Function* function = task.function();
-    mix(std::uint64_t{current_} | std::uint64_t{static_cast<std::uint8_t>(task.next.op)} << 8 |
+    mix(std::uint64_t{current_} |
+        std::uint64_t{static_cast<std::uint8_t>(op_in_digest(task.next.op))} << 8 |
         std::uint64_t{task.next.object} << 16 |
         (function == nullptr ? 0 : std::uint64_t{function->hash} << 32));
     if (steps_ >= unusual_at_) [[unlikely]]

@@ -7,6 +7,9 @@
 
 #include <set>
 
+#include "scheduler/prng.h"
+#include "scheduler/sync/atomic.h"
+#include "scheduler/sync/completion.h"
 #include "scheduler/sync/shared.h"
 #include "tests/litmus/brute_force.h"
 #include "tests/litmus/random_programs.h"
@@ -136,6 +139,75 @@ TEST(Bounded, CountsEverySignatureOfARunAsBruteForceDoes) {
     }
   }
   EXPECT_GT(several, 0u);
+}
+
+// Tasks that read and write two variables and wait for each other's end, behind one that waits for
+// all of them, as the one that judges a scenario does. Digits: wait for the end of that task.
+struct EndsProgram {
+  struct Runner {
+    EndsProgram* program;
+    std::string text;
+    int seen = 0;
+    Completion ended{"the end of a task"};
+  };
+  Atomic<int> variable[2];
+  std::vector<Runner*> runners;
+
+  EndsProgram(Scheduler& s, const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+      runners.push_back(new Runner{this, text});
+      add_task(s, "task", runners.back(), [](Runner& r) { r.program->run(r); });
+    }
+    add_task(s, "last", this, [](EndsProgram& program) {
+      for (Runner* runner : program.runners) runner->ended.wait_for_good();
+      if (program.variable[0].read() == 2) complain("it is 2 at the end");
+    });
+  }
+  void run(Runner& r) {
+    for (const char letter : r.text) {
+      if (letter == 'r' || letter == 'R') r.seen = variable[letter == 'R'].read();
+      if (letter == 'w' || letter == 'W') variable[letter == 'W'].set(r.seen + 1);
+      if (letter == 'i') variable[0].add(1);
+      if (letter == '!' && r.seen == 2) complain("it is 2");
+      if (letter >= '0' && letter <= '9') {
+        runners[static_cast<unsigned>(letter - '0') % runners.size()]->ended.wait_for_good();
+      }
+    }
+    r.ended.complete_all();
+  }
+  static void complain(const char* what) {
+    Scheduler::current()->report(FindingKind::kKernelBug, what, what, false);
+  }
+};
+
+TEST(Bounded, FindsWhatBruteForceFindsAroundTheEndsOfTasks) {
+  unsigned judged = 0;
+  for (std::uint64_t seed = 0; seed < 120; ++seed) {
+    static constexpr char kLetters[] = "rwRWi!012";
+    Prng prng(seed);
+    std::vector<std::string> texts(2 + prng.below(2));
+    std::string all;
+    for (std::string& text : texts) {
+      for (unsigned left = 1 + prng.below(3); left > 0; --left) {
+        text += kLetters[prng.below(sizeof(kLetters) - 1)];
+      }
+      all += text + " ";
+    }
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + all);
+    World world(0, [&](Scheduler& s) { s.set_root(new EndsProgram(s, texts)); });
+    const BruteForceResult truth = truth_of(world, 4'000);
+    if (!truth.complete) continue;
+    ++judged;
+    judge(world, truth);
+    ASSERT_FALSE(HasFailure());
+  }
+  EXPECT_GT(judged, 60u);
+}
+
+// Three that wait for one end: no order among them.
+TEST(Bounded, TellsNoOrderOfWaitsForTheSameEnd) {
+  World world(0, [](Scheduler& s) { s.set_root(new EndsProgram(s, {"", "0", "0"})); });
+  EXPECT_EQ(search(world, up_to(BoundedOptions::kUnbounded)).result.classes, 1u);
 }
 
 TEST(Bounded, ReportsTheFewestPreemptionsFirst) {

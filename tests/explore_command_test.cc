@@ -124,7 +124,7 @@ TEST_F(ExploreCommand, UnboundedSaysWhenItIsNotComplete) {
 TEST_F(ExploreCommand, StatesWhatWasCheckedInALine) {
   const Output clean = explore(kClean);
   EXPECT_EQ(clean.status, 0);
-  EXPECT_NE(clean.out.find("\nno finding with at most 0 preemptions: 768 orders, 2 tasks, "
+  EXPECT_NE(clean.out.find("\nno finding with at most 0 preemptions: 384 orders, 2 tasks, "
                            "kernel 6.12.95, geometry 4k/4, complete\n"),
             std::string::npos)
       << clean.out;

@@ -137,6 +137,51 @@ TEST(Matrix, SearchesOneQuestionOnce) {
   EXPECT_FALSE(matrix.cells[index["none"]].result);
 }
 
+TEST(Matrix, TakesTheAnswerOfASearchThatNeverAskedForWhatDiffers) {
+  CombinationNames names;
+  names.patches = {{kFix, kFlush}};
+  Matrix matrix = make_matrix({two_opens()}, combinations(names), {});
+  EXPECT_EQ(answered_by(matrix, 1), std::nullopt);  // nothing was searched
+  CellResult result;
+  result.orders = 7;
+  result.asked = kernel::patch_bit(kernel::Patch::kOpenFlushBeforePurge);
+  set_result(matrix, 0, result);
+  EXPECT_EQ(answered_by(matrix, 1), 0u);
+  EXPECT_EQ(answered_by(matrix, 2), std::nullopt);
+  EXPECT_EQ(answered_by(matrix, 0), std::nullopt);  // only earlier ones
+  set_like(matrix, 1, 0);
+  EXPECT_EQ(matrix.cells[1].like, 0u);
+  EXPECT_EQ(matrix.cells[1].result->orders, 7u);
+  matrix.cells[0].result->budget = "interrupted";
+  EXPECT_EQ(answered_by(matrix, 1), std::nullopt);
+}
+
+TEST(Matrix, TakesNoAnswerFromAnotherSizeOrScenario) {
+  CombinationNames names;
+  names.kernels = {{"6.1.192"}};  // another folio_batch
+  std::string other = kTwoOpens;
+  other += "expect: {verdict: clean}\n";
+  Matrix matrix =
+      make_matrix({two_opens(), parse_scenario(other, "others.yaml")}, combinations(names), {});
+  ASSERT_EQ(matrix.cells.size(), 4u);
+  set_result(matrix, 0, CellResult());
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(answered_by(matrix, i), std::nullopt) << i;
+}
+
+TEST(Matrix, KnowsWhatASearchAskedFor) {
+  ExploreOptions options;
+  options.preemptions_max = 0;
+  const CellResult result = search_cell(configure(two_opens(), {}), options);
+  const auto asks = [&](kernel::Patch patch) {
+    return (result.asked & kernel::patch_bit(patch)) != 0;
+  };
+  EXPECT_TRUE(asks(kernel::Patch::kNoPurge));             // every write-open
+  EXPECT_FALSE(asks(kernel::Patch::kPurgeCleanOnly));     // only where there is a huge page
+  EXPECT_FALSE(asks(kernel::Patch::kCollapseDenyWrite));  // nobody collapses
+  options.jobs = 2;
+  EXPECT_EQ(search_cell(configure(two_opens(), {}), options).asked, result.asked);
+}
+
 TEST(Matrix, KnowsWhatTheKernelHasAlready) {
   Overrides base;
   base.kernel = "6.12.96";
@@ -270,6 +315,40 @@ TEST_F(MatrixCommand, PrintsTheSameBytesForAnyNumberOfJobs) {
   for (const std::string& rows : {kSmall, "two-opens.yaml --preemptions 3 " + kRows}) {
     EXPECT_EQ(matrix(rows + " -j 1").out, matrix(rows + " -j 2").out);
   }
+}
+
+// Every cell that a search of another row answers, searched for itself: all the same.
+TEST_F(MatrixCommand, FindsTheSameWithoutReuse) {
+  const std::string cells =
+      "two-opens.yaml thp-small-write-open thp-small-deadlock --json "
+      "--preemptions 0";
+  Json reused = Json::parse(matrix(cells).out);
+  Json searched = Json::parse(matrix(cells + " --no-reuse").out);
+  unsigned likes = 0;
+  for (Json* json : {&reused, &searched}) {
+    for (Json& scenario : (*json)["scenarios"]) {
+      for (Json& cell : scenario["cells"]) {
+        likes += !cell["like"].is_null();
+        EXPECT_TRUE(json == &reused || cell["like"].is_null());
+        cell["like"] = nullptr;
+      }
+    }
+  }
+  EXPECT_GT(likes, 10u);
+  EXPECT_EQ(reused, searched);
+}
+
+TEST_F(MatrixCommand, SaysWhoseSearchItWas) {
+  const std::string rows = "two-opens.yaml --preemptions 0 --patches " + std::string(kFlush);
+  const Output text = matrix(rows);
+  EXPECT_TRUE(has(text.out, "complete up to 0, as none")) << text.out;
+  EXPECT_TRUE(has(text.out, "as ROW: no run of that row's search asked")) << text.out;
+  EXPECT_TRUE(has(matrix(rows + " --markdown").out, "complete up to 0, as none)"));
+  const Output fresh = matrix(rows + " --no-reuse");
+  EXPECT_FALSE(has(fresh.out, ", as none")) << fresh.out;
+  // A file has the searches alone; the rest follows from them again.
+  EXPECT_EQ(matrix(rows + " --resume state").out, text.out);
+  EXPECT_EQ(matrix(rows + " --resume state").out, text.out);
 }
 
 TEST_F(MatrixCommand, AgreesWithItsJson) {

@@ -33,6 +33,7 @@ struct Flags {
   bool json = false;
   bool markdown = false;
   bool force = false;
+  bool no_reuse = false;
 };
 
 // The names in "a,b".
@@ -169,6 +170,12 @@ void search(const Flags& flags, Matrix& matrix, MatrixFile* file) {
   for (std::size_t i = 0; i < matrix.cells.size() && !*interrupt.flag(); ++i) {
     const MatrixCell& cell = matrix.cells[i];
     if (!cell.configuration || cell.result) continue;
+    if (!flags.no_reuse) {
+      if (const std::optional<std::size_t> like = answered_by(matrix, i)) {
+        set_like(matrix, i, *like);
+        continue;
+      }
+    }
     if (isatty(STDERR_FILENO) != 0) {
       options.progress = [&, i](const BoundedProgress& now) { progress.show(i, now); };
     }
@@ -304,6 +311,8 @@ Verb add_matrix(CLI::App& program) {
   verb->add_option("-o", flags->output,
                    "directory for SCENARIO--PATCHES.rec of every cell with a finding");
   verb->add_flag("--force", flags->force, "overwrite recordings");
+  verb->add_flag("--no-reuse", flags->no_reuse,
+                 "search also where no run of an earlier row asked for what differs");
   verb->add_flag("--markdown", flags->markdown, "one table in Markdown");
   verb->add_flag("--json", flags->json, "one JSON object on stdout, see docs/JSON.md");
   verb->footer(

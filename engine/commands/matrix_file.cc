@@ -56,7 +56,8 @@ Json json_of(const CellResult& result) {
           {"complete_up_to", result.complete_up_to},
           {"budget", result.budget},
           {"window_reached", result.window_reached},
-          {"window_missed", result.window_missed}};
+          {"window_missed", result.window_missed},
+          {"asked", slugs_of(result.asked)}};
 }
 
 CellResult result_of(const Json& json) {
@@ -76,6 +77,11 @@ CellResult result_of(const Json& json) {
   json.at("budget").get_to(result.budget);
   json.at("window_reached").get_to(result.window_reached);
   json.at("window_missed").get_to(result.window_missed);
+  for (const std::string slug : json.at("asked")) {
+    const kernel::patch_info* patch = kernel::find_patch(slug);
+    if (patch == nullptr) throw std::invalid_argument("no patch");
+    result.asked |= kernel::patch_bit(patch->patch);
+  }
   return result;
 }
 

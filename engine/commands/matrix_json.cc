@@ -45,6 +45,7 @@ Json json_of(const CellResult& result) {
   json["exhausted"] = result.exhausted;
   json["complete_up_to"] = result.complete_up_to;
   json["out_of_budget"] = result.budget;
+  json["asked"] = slugs_of(result.asked);
   return json;
 }
 
@@ -62,6 +63,7 @@ Json json_of(const Matrix& matrix, const MatrixCell& cell) {
   json["expected"] = nullptr;
   json["in_kernel"] = cell.in_kernel;
   json["same_as"] = nullptr;
+  json["like"] = nullptr;
   json["result"] = nullptr;
   if (cell.configuration) {
     json["kernel"] = cell.configuration->kernel->name;
@@ -70,9 +72,10 @@ Json json_of(const Matrix& matrix, const MatrixCell& cell) {
       json["expected"] = expected->verdict;
     }
     if (cell.same_as != index) {
-      json["same_as"] = matrix.combinations[matrix.cells[cell.same_as].combination].name;
+      json["same_as"] = row_name(matrix, cell.same_as);
     }
   }
+  if (cell.like) json["like"] = row_name(matrix, *cell.like);
   if (cell.result) json["result"] = json_of(*cell.result);
   return json;
 }

@@ -13,7 +13,7 @@ std::string preemptions_words(const CellResult& result, const CellFinding& findi
   return finding.preemptions == 0 ? "with 0" : "with " + fewest_words(result, finding);
 }
 
-std::string cell_words(const MatrixCell& cell) {
+std::string cell_words(const Matrix& matrix, const MatrixCell& cell) {
   if (!cell.result) return verdict_words(cell);
   const CellResult& result = *cell.result;
   std::string text = verdict_words(cell);
@@ -25,7 +25,7 @@ std::string cell_words(const MatrixCell& cell) {
   }
   const bool in_part = !result.complete && result.complete_up_to >= 0;
   text += fmt::format(" ({} orders, {}{})", grouped(result.orders), in_part ? "complete " : "",
-                      searched_words(result));
+                      searched_words(matrix, cell));
   if (cell.in_kernel) text += fmt::format("; {} has it", cell.configuration->kernel->name);
   if (!result.known.empty()) text += "; known: " + joined(known_kinds(result));
   return text;
@@ -47,7 +47,7 @@ std::string matrix_markdown(const Matrix& matrix, unsigned bound) {
     text += "| " + row + " |";
     for (std::size_t s = 0; s < matrix.scenarios.size(); ++s) {
       const MatrixCell& cell = matrix.cell(s, c);
-      text += " " + cell_words(cell) + " |";
+      text += " " + cell_words(matrix, cell) + " |";
       for (const std::string& reason : reasons_of(cell)) {
         std::string note = fmt::format("- {}, {}: {}\n", row, matrix.scenarios[s].name, reason);
         // A refusal is about the patches: the same in every column.
@@ -63,6 +63,12 @@ std::string matrix_markdown(const Matrix& matrix, unsigned bound) {
       "order "
       "with fewer has it.\n",
       bound, bound == 1 ? "" : "s");
+  if (std::any_of(matrix.cells.begin(), matrix.cells.end(),
+                  [](const MatrixCell& cell) { return cell.like.has_value(); })) {
+    text +=
+        "\"As ROW\": no run of that row's search asked for anything in which this one differs, so "
+        "its\nsearch would be the same.\n";
+  }
   if (!notes.empty()) text += "\n";
   for (const std::string& note : notes) text += note;
   return text;

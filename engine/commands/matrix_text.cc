@@ -43,7 +43,7 @@ Row row_of(const Matrix& matrix, const MatrixCell& cell) {
   const CellResult& result = *cell.result;
   if (!result.findings.empty()) row.fewest = fewest_words(result, result.findings.front());
   row.orders = grouped(result.orders);
-  row.searched = searched_words(result);
+  row.searched = searched_words(matrix, cell);
   return row;
 }
 
@@ -225,6 +225,11 @@ std::string searched_words(const CellResult& result) {
   return result.complete_up_to < 0 ? why : fmt::format("up to {}, {}", result.complete_up_to, why);
 }
 
+std::string searched_words(const Matrix& matrix, const MatrixCell& cell) {
+  const std::string words = searched_words(*cell.result);
+  return cell.like ? words + ", as " + row_name(matrix, *cell.like) : words;
+}
+
 std::vector<const CellFinding*> other_kinds(const CellResult& result) {
   std::vector<const CellFinding*> firsts;
   for (const CellFinding& finding : result.findings) {
@@ -315,12 +320,14 @@ std::string matrix_text(const Matrix& matrix) {
   std::string text;
   bool none_fewer = false;
   bool in_part = false;
+  bool reused = false;
   for (std::size_t s = 0; s < matrix.scenarios.size(); ++s) {
     text += heading_of(matrix, s) + "\n" + table_of(matrix, s) + "\n";
   }
   if (matrix.scenarios.size() > 1) text += table_of_all(matrix) + "\n";
   for (const MatrixCell& cell : matrix.cells) {
     if (!cell.result) continue;
+    reused = reused || cell.like;
     in_part = in_part || (!cell.result->complete && cell.result->complete_up_to >= 0);
     for (const CellFinding& finding : cell.result->findings) {
       none_fewer = none_fewer || (finding.preemptions > 0 && cell.result->fewest(finding));
@@ -335,6 +342,12 @@ std::string matrix_text(const Matrix& matrix) {
     text += wrapped(
         "N, none fewer: found with N preemptions, and in none of the orders with fewer, "
         "which were all seen",
+        0);
+  }
+  if (reused) {
+    text += wrapped(
+        "as ROW: no run of that row's search asked for anything in which this one differs, so its "
+        "search would be the same",
         0);
   }
   return text + wrapped(summary_of(matrix), 0);

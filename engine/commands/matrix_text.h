@@ -18,6 +18,8 @@ std::string verdict_words(const MatrixCell& cell);
 std::string fewest_words(const CellResult& result, const CellFinding& finding);
 // "complete", "complete up to 1", "up to 0, out of time", ...
 std::string searched_words(const CellResult& result);
+// The same with the row whose search it was: "complete up to 1, as none".
+std::string searched_words(const Matrix& matrix, const MatrixCell& cell);
 // Of the other kinds of finding that a cell has: the first of each.
 std::vector<const CellFinding*> other_kinds(const CellResult& result);
 // The kinds among the signatures that do not count, each once, sorted.

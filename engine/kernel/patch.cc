@@ -5,6 +5,7 @@
 #include <array>
 
 #include "engine/kernel/machine.h"
+#include "engine/kernel/patch_watch.h"
 #include "scheduler/check.h"
 
 namespace kernel
@@ -45,8 +46,25 @@ const patch_info *find_patch(std::string_view slug)
 	return find([&](const patch_info &patch) { return patch.slug == slug; });
 }
 
+/* Of the innermost patch_watch; null: nobody looks. */
+static constinit thread_local patch_set *t_asked = nullptr;
+
+patch_watch::patch_watch() : outer_(t_asked)
+{
+	t_asked = &asked_;
+}
+
+patch_watch::~patch_watch()
+{
+	t_asked = outer_;
+	if (outer_ != nullptr)
+		*outer_ |= asked_;
+}
+
 bool patched(Patch patch)
 {
+	if (t_asked != nullptr)
+		*t_asked |= patch_bit(patch);
 	return (this_machine().patches & patch_bit(patch)) != 0;
 }
 

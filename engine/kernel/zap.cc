@@ -83,7 +83,7 @@ bool zap_huge_pmd(mmu_gather *tlb, vm_area_struct *vma, TableEntry<pmd_t> *pmd)
 		return false;
 	}
 	const pmd_t old = pmd->xchg({});
-	if (patched(Patch::kZapKeepsPmdDirt) && (old.bits & PTE_DIRTY) != 0)
+	if ((old.bits & PTE_DIRTY) != 0 && patched(Patch::kZapKeepsPmdDirt))
 		folio_mark_dirty(old.huge);
 	folio_remove_rmap_pmd(old.huge);
 	if ((old.bits & PTE_YOUNG) != 0)

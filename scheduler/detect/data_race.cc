@@ -192,6 +192,11 @@ void DataRace::synchronise(TaskId task, const Access& access) {
       tick(task);
       return;
     }
+    case Op::kAwait:
+      acquire(task, number, kReleased);
+      acquire(task, number, kSide);
+      barrier(task, access.order);
+      return;
     case Op::kWait:
     case Op::kWake:
       acquire(task, number, kReleased);

@@ -9,6 +9,13 @@
 // with levels in ascending order it had no more preemptions when it was seen. What a level may not
 // do is kept as the frontier of the next one.
 //
+// Some preemptions need not be made: those for a task that then makes one await (Op::kAwait, which
+// is enabled for good and depends on nothing that may still come) and blocks. The await can as well
+// be put off to right before the next step of its task, or to where all others block: the same
+// order, and no more preemptions. The switch to the task that goes on is a preemption then, if it
+// is another one, in place of the one left out; and whoever was switched from before the task's
+// next step is now switched from before the await. So such a run ends where the task blocks.
+//
 // Several workers may search, each with a World and a thread of its own. They share the cache and
 // the frontier. The result does not depend on their number or on timing:
 // - Prefixes with one key go on alike, so keys are the nodes of a graph, and its edges cost 0 or 1

@@ -2,6 +2,7 @@
 #include "scheduler/search/bounded_walk.h"
 
 #include <bit>
+#include <utility>
 
 #include "scheduler/check.h"
 
@@ -19,6 +20,7 @@ void BoundedWalk::go_on_from(const Mark& mark, bool rewound) {
   }
   saved_step_ = mark.step;
   saved_choice_ = mark.choices;
+  detour_ = kNoTask;
   pause_ = Pause::kNone;
 }
 
@@ -27,6 +29,7 @@ void BoundedWalk::begin(std::uint64_t) {
   key_.forget();
   saved_step_ = 0;
   saved_choice_ = kNever;
+  detour_ = kNoTask;
   pause_ = Pause::kNone;
   if (options_.filter != nullptr) options_.filter->begin();
 }
@@ -35,6 +38,10 @@ TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
   const HeapScope heap;
   const std::size_t at = s.choices();
   if (options_.filter != nullptr) runnable = options_.filter->allowed(s, runnable);
+  if (was_detour(runnable)) {
+    pause_ = Pause::kSeen;
+    return kPause;
+  }
   if (at == path.size() && !append(s, runnable)) return kPause;
   const Choice& choice = path[at];
   CHECK(choice.taken < kDataChoice);
@@ -44,8 +51,18 @@ TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
     return kPause;
   }
   order_.event(choice.taken, s.task(choice.taken).next);
-  if (options_.filter != nullptr) options_.filter->goes_on(s, choice.taken);
+  if (options_.filter != nullptr) {
+    options_.filter->goes_on(s, choice.taken);
+  } else if (choice.taken != s.current_id() && s.task(choice.taken).next.op == Op::kAwait &&
+             s.current_id() != kNoTask && (runnable & task_bit(s.current_id())) != 0) {
+    detour_ = choice.taken;
+  }
   return choice.taken;
+}
+
+bool BoundedWalk::was_detour(TaskMask runnable) {
+  const TaskId task = std::exchange(detour_, kNoTask);
+  return task != kNoTask && (runnable & task_bit(task)) == 0;
 }
 
 unsigned BoundedWalk::pick_value(const Scheduler& s, const char*, unsigned count) {
@@ -63,6 +80,7 @@ unsigned BoundedWalk::pick_value(const Scheduler& s, const char*, unsigned count
 
 void BoundedWalk::forced(const Scheduler& s, TaskId only) {
   const HeapScope heap;
+  detour_ = kNoTask;
   if (check_ != nullptr && s.choices() == path.size()) {
     check_->prefix(s, order_, task_bit(only), key_.announced(s, order_, task_bit(only)));
   }
@@ -77,14 +95,19 @@ bool BoundedWalk::append(const Scheduler& s, TaskMask runnable) {
   if (check_ != nullptr) {
     check_->prefix(s, order_, runnable, key_.announced(s, order_, runnable));
   }
+  const TaskId ran = s.current_id();
+  const bool goes_on = ran != kNoTask && (runnable & task_bit(ran)) != 0;
+  if (goes_on && !keeps_later && s.task(ran).own_steps % kClaimSteps != 0) {
+    path.push_back({ran, 0, 0, 0});
+    return true;
+  }
   const Hash128 key = key_.of(s, order_, runnable);
   if (!seen_.insert(key)) {
     pause_ = Pause::kSeen;
     return false;
   }
   Choice choice;
-  const TaskId ran = s.current_id();
-  if (ran != kNoTask && (runnable & task_bit(ran)) != 0) {
+  if (goes_on) {
     choice.taken = ran;
     choice.part = static_cast<std::uint8_t>(level_part(key));
     if (keeps_later) choice.later = runnable & ~task_bit(ran);

@@ -21,6 +21,12 @@ namespace interleaf {
 inline constexpr unsigned kLevelParts = 4;
 unsigned level_part(const Hash128& key);
 
+// In the last level a prefix whose task goes on leads to one other: there is nothing to claim. Of
+// these, only those where the task has made a multiple of so many accesses are remembered, for runs
+// that meet to be left soon: a look-up that misses the processor's cache costs several steps. Which
+// those are follows from the prefix.
+inline constexpr std::uint32_t kClaimSteps = 4;
+
 class BoundedWalk final : public Strategy {
  public:
   // A choice of the run at hand, as its byte in the schedule.
@@ -65,6 +71,7 @@ class BoundedWalk final : public Strategy {
   void also(const Scheduler& s, Op op, std::uint32_t object) override {
     const HeapScope heap;
     order_.event(s.current_id(), op, object);
+    detour_ = kNoTask;
   }
 
  private:
@@ -72,6 +79,8 @@ class BoundedWalk final : public Strategy {
 
   // False if the prefix was seen before; then the run is to be left.
   bool append(const Scheduler& s, TaskMask runnable);
+  // The preemption just made led to an await and a block, and to nothing else: see bounded.h.
+  bool was_detour(TaskMask runnable);
 
   const BoundedOptions& options_;
   PrefixSet& seen_;
@@ -79,6 +88,7 @@ class BoundedWalk final : public Strategy {
   OrderHash order_;
   PrefixKey key_;
   Pause pause_ = Pause::kNone;
+  TaskId detour_ = kNoTask;  // who was preempted for, and made one await since
   std::uint64_t saved_step_ = 0;
   std::size_t saved_choice_ = kNever;
 };

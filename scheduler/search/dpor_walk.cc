@@ -442,7 +442,8 @@ bool DporWalk::was_shut(const DporNode& node, const RacingAccess& later, TaskMas
 
 // True if event i is the first that could let `later` go on: a completion's or a thread's end.
 bool DporWalk::opens(EventNumber i, const RacingAccess& later) const {
-  if (!later.gated || later.op != Op::kWait || log_[i].object != later.object) return false;
+  const bool waits = later.op == Op::kWait || later.op == Op::kAwait;
+  if (!later.gated || !waits || log_[i].object != later.object) return false;
   if (log_[i].op == Op::kEnd) return true;
   if (log_[i].op != Op::kWake) return false;
   for (EventNumber k = log_[i].previous; k != kNoEvent; k = log_[k].previous) {

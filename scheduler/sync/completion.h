@@ -24,6 +24,15 @@ class Completion {
     s->gated_point(Op::kWait, number_, this, gate_, done_ != 0, name_, where, Order::kFull);
     if (done_ != kForGood && --done_ == 0) s->close(gate_);
   }
+  // The same for one that is completed once, by complete_all(). Who waits leaves it as it is, so
+  // these waits depend on that call alone; and once it was made, on nothing that may still come.
+  void wait_for_good(Where where = Where::current()) {
+    Scheduler* s = Scheduler::current();
+    if (s == nullptr) return;
+    s->might_sleep(where);
+    s->gated_point(Op::kAwait, number_, this, gate_, done_ != 0, name_, where, Order::kFull);
+    CHECK(done_ == kForGood);
+  }
   void complete(Where where = Where::current()) { finish(false, where); }
   void complete_all(Where where = Where::current()) { finish(true, where); }
   bool is_done(Where where = Where::current()) const {

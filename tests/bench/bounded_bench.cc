@@ -61,5 +61,29 @@ void BM_Bounded_control(benchmark::State& state) {
 }
 BENCHMARK(BM_Bounded_control)->Arg(1)->Arg(2)->UseRealTime()->Iterations(1);
 
+// Orders per second of CPU time in the scenarios of the matrix, one worker.
+void BM_Bounded_scenario(benchmark::State& state, const std::string& name) {
+  const auto configuration = configure(load_scenario(name), {});
+  searches(state, [&](unsigned jobs) {
+    ExploreOptions options;
+    options.preemptions_max = 1;
+    options.jobs = jobs;
+    options.keep_going = true;
+    return explore(configuration, options).search;
+  });
+  state.counters["orders_per_cpu_s"] =
+      state.counters["orders"].value / state.counters["cpu_ms"].value * 1e3;
+}
+
+const bool kScenarios = [] {
+  for (const std::string& name : scenarios_named("thp-small")) {
+    benchmark::RegisterBenchmark(("BM_Bounded_scenario/" + name).c_str(), BM_Bounded_scenario, name)
+        ->Arg(1)
+        ->UseRealTime()
+        ->Iterations(1);
+  }
+  return true;
+}();
+
 }  // namespace
 }  // namespace interleaf
