@@ -1116,7 +1116,9 @@ constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 		 .write_iter = write,
 		 .mmap = nullptr,
 		 .fsync = simple_fsync,
-		 .fallocate = nullptr };
+		 .llseek = generic_file_llseek,
+		 .fallocate = nullptr,
+		 .remap_file_range = nullptr };
 }
 
 constexpr filesystem kGeneric = {
