@@ -5,8 +5,10 @@
 #include <optional>
 
 #include "engine/commands/command.h"
+#include "engine/commands/fsx.h"
 #include "engine/commands/one_run.h"
 #include "engine/report.h"
+#include "engine/user_error.h"
 
 namespace interleaf {
 namespace {
@@ -16,6 +18,7 @@ struct Flags {
   VerdictFlags verdict;
   CrashFlags crash;
   ScheduleFlags schedule;
+  FsxFlags fsx;
   std::string output;
   bool force = false;
   bool trace = false;
@@ -33,6 +36,13 @@ CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
 }
 
 int run(const Flags& flags) {
+  if (!flags.fsx.ops.empty()) {
+    return run_fsx_command(flags.fsx, flags.scenario, flags.verdict, flags.schedule.seed,
+                           flags.output);
+  }
+  if (flags.scenario.scenario.empty()) {
+    throw UserError("no SCENARIO", "", "a name from `interleaf list`, a path, or --fsx OPS");
+  }
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
   OneRun one = run_one(configuration, flags.schedule, flags.trace);
@@ -88,10 +98,12 @@ int run(const Flags& flags) {
 Verb add_run(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("run", "one schedule of a scenario, as a CPU table");
-  flags->scenario.add_to(*verb);
+  CLI::Option* scenario = flags->scenario.add_to(*verb)->required(false);
   flags->verdict.add_to(*verb);
   flags->crash.add_to(*verb);
   flags->schedule.add_to(*verb);
+  flags->fsx.add_to(*verb);
+  verb->get_option("--fsx")->excludes(scenario);
   verb->add_option("-o", flags->output, "store the run as a recording");
   verb->add_flag("--force", flags->force, "overwrite the file of -o");
   verb->add_flag("--trace", flags->trace, "every step as a line");
