@@ -20,11 +20,12 @@ struct ErrnoName {
 };
 
 constexpr ErrnoName kErrnos[] = {
-    {"EACCES", EACCES},         {"EAGAIN", EAGAIN}, {"EBADF", EBADF},   {"EBUSY", EBUSY},
-    {"EEXIST", EEXIST},         {"EFAULT", EFAULT}, {"EFBIG", EFBIG},   {"EINTR", EINTR},
-    {"EINVAL", EINVAL},         {"EIO", EIO},       {"EISDIR", EISDIR}, {"ENODEV", ENODEV},
-    {"ENOENT", ENOENT},         {"ENOMEM", ENOMEM}, {"ENOSPC", ENOSPC}, {"ENOSYS", ENOSYS},
-    {"EOPNOTSUPP", EOPNOTSUPP}, {"EPERM", EPERM},   {"EROFS", EROFS},   {"ETXTBSY", ETXTBSY},
+    {"EACCES", EACCES}, {"EAGAIN", EAGAIN},   {"EBADF", EBADF},           {"EBUSY", EBUSY},
+    {"EEXIST", EEXIST}, {"EFAULT", EFAULT},   {"EFBIG", EFBIG},           {"EINTR", EINTR},
+    {"EINVAL", EINVAL}, {"EIO", EIO},         {"EISDIR", EISDIR},         {"ENODEV", ENODEV},
+    {"ENXIO", ENXIO},   {"EXDEV", EXDEV},     {"ENOENT", ENOENT},         {"ENOMEM", ENOMEM},
+    {"ENOSPC", ENOSPC}, {"ENOSYS", ENOSYS},   {"EOPNOTSUPP", EOPNOTSUPP}, {"EPERM", EPERM},
+    {"EROFS", EROFS},   {"ETXTBSY", ETXTBSY},
 };
 
 }  // namespace
@@ -54,6 +55,9 @@ const std::vector<CallSignature>& call_signatures() {
     {"store",           Call::kStore,         R::kStatus,  {{"addr", P::kAddress}, {"data", P::kData}, {"len", P::kBytes}}},
     {"expect_read",     Call::kExpectRead,    R::kStatus,  {{"fd", P::kFd}, {"data", P::kData}, {"len", P::kBytes}, {"off", P::kBytes}}},
     {"expect_load",     Call::kExpectLoad,    R::kStatus,  {{"addr", P::kAddress}, {"data", P::kData}, {"len", P::kBytes}}},
+    {"lseek",           Call::kLseek,         R::kStatus,  {{"fd", P::kFd}, {"off", P::kBytes}, {"whence", P::kWhence}}},
+    {"reflink",         Call::kReflink,       R::kStatus,  {{"dst_fd", P::kFd}, {"src_fd", P::kFd}, {"src_off", P::kBytes}, {"len", P::kBytes}, {"dst_off", P::kBytes}}},
+    {"drop_caches",     Call::kDropCaches,    R::kStatus,  {}},
     {"wait",            Call::kWait,          R::kStatus,  {{"task", P::kTask}}},
   };
   return signatures;
@@ -88,10 +92,14 @@ const std::vector<Flag>& flags_of(ParameterKind kind) {
   };
   static const std::vector<Flag> fallocate = {
     {"FALLOC_FL_KEEP_SIZE", 1}, {"FALLOC_FL_PUNCH_HOLE", 2}, {"FALLOC_FL_COLLAPSE_RANGE", 8},
-    {"FALLOC_FL_ZERO_RANGE", 16}, {"FALLOC_FL_INSERT_RANGE", 32},
+    {"FALLOC_FL_ZERO_RANGE", 16}, {"FALLOC_FL_INSERT_RANGE", 32}, {"FALLOC_FL_UNSHARE_RANGE", 64},
   };
   static const std::vector<Flag> msync = {
     {"MS_ASYNC", 1, kOneOf}, {"MS_SYNC", 4, kOneOf}, {"MS_INVALIDATE", 2},
+  };
+  static const std::vector<Flag> whence = {
+    {"SEEK_SET", 0, kOneOf}, {"SEEK_CUR", 1, kOneOf}, {"SEEK_END", 2, kOneOf},
+    {"SEEK_DATA", 3, kOneOf}, {"SEEK_HOLE", 4, kOneOf},
   };
   static const std::vector<Flag> none;
   switch (kind) {
@@ -103,6 +111,7 @@ const std::vector<Flag>& flags_of(ParameterKind kind) {
     case P::kSyncRangeFlags: return sync_range;
     case P::kFallocateMode: return fallocate;
     case P::kMsyncFlags: return msync;
+    case P::kWhence: return whence;
     default: return none;
   }
 }

@@ -53,6 +53,9 @@ enum class Call : std::uint8_t {
   kStore,
   kExpectRead,
   kExpectLoad,
+  kLseek,
+  kReflink,
+  kDropCaches,
   kWait,
   kLoop,  // not a line of its own: `- loop: {times: N, do: [...]}`
 };
@@ -64,7 +67,10 @@ struct DataSource {
   std::uint64_t seed = 0;    // kPattern
   std::uint64_t offset = 0;  // kPattern: index of the buffer's first byte in the pattern
   std::string text;          // kString
+  // So many bytes can be read; behind them there is no memory and a copy faults.
+  std::uint64_t readable = kAllReadable;
 
+  static constexpr std::uint64_t kAllReadable = ~std::uint64_t{0};
   bool operator==(const DataSource&) const = default;
 };
 
@@ -90,6 +96,7 @@ enum class ParameterKind : std::uint8_t {
   kSyncRangeFlags,
   kFallocateMode,
   kMsyncFlags,
+  kWhence,
 };
 
 // One parameter's value. Which members mean something depends on `kind`.

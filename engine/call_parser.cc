@@ -102,6 +102,7 @@ class Binder {
         break;
       case ParameterKind::kData:
         argument.data = data(expression);
+        check_readable(signature, expression);
         break;
       case ParameterKind::kTask:
         argument.task = task(expression);
@@ -178,12 +179,26 @@ class Binder {
   }
 
   DataSource data(const Expression& expression) const {
-    if (expression.kind == Expression::Kind::kPattern) return expression.pattern;
-    if (expression.kind == Expression::Kind::kString) {
-      return {.kind = DataSource::Kind::kString, .text = expression.text};
+    DataSource data;
+    if (expression.kind == Expression::Kind::kPattern) {
+      data = expression.pattern;
+    } else if (expression.kind == Expression::Kind::kString) {
+      data.kind = DataSource::Kind::kString;
+      data.text = expression.text;
+    } else if (!is_zeros(expression)) {
+      wrong_kind(expression, "pattern(seed), zeros or a string");
     }
-    if (!is_zeros(expression)) wrong_kind(expression, "pattern(seed), zeros or a string");
-    return {};
+    data.readable = expression.readable.value_or(DataSource::kAllReadable);
+    return data;
+  }
+
+  // Others than write and pwrite do not read from a buffer of the task.
+  void check_readable(const CallSignature& signature, const Expression& expression) const {
+    if (!expression.readable.has_value() || signature.call == Call::kWrite ||
+        signature.call == Call::kPwrite) {
+      return;
+    }
+    wrong_kind(expression, "data that can be read");
   }
 
   std::uint64_t flags(const Expression& expression, const std::vector<Flag>& known) const {
@@ -255,7 +270,7 @@ class Binder {
                " (set in line " + std::to_string(variable.line) + ")",
            name.position, "use another name");
     }
-    if (name.text == "zeros" || name.text == "pattern") {
+    if (name.text == "zeros" || name.text == "pattern" || name.text == "unreadable") {
       fail(quoted(name.text) + " is a word of its own and can not be a variable", name.position,
            "use another name");
     }
@@ -278,8 +293,9 @@ Statement parse_call(const LocatedText& line, CallScope& scope) {
 
 DataSource parse_data(const LocatedText& text, std::string_view file_name) {
   const Expression expression = parse_expression(text, file_name);
-  if (expression.kind == Expression::Kind::kPattern) return expression.pattern;
-  if (is_zeros(expression)) return {};
+  const bool readable = !expression.readable.has_value();
+  if (readable && expression.kind == Expression::Kind::kPattern) return expression.pattern;
+  if (readable && is_zeros(expression)) return {};
   throw UserError(expression.written + " is not a content", where(file_name, expression.position),
                   "pattern(seed), zeros, hole or a string in quotes");
 }

@@ -175,16 +175,31 @@ class Syntax {
       expression.pattern.seed = number_expected();
       if (skip(',')) expression.pattern.offset = number_expected();
       expect(')', "after the seed of pattern(seed[, offset])");
+    } else if (expression.names.front().text == "unreadable" && skip('(')) {
+      unreadable(expression);
     } else if (peek() == '(') {
       const Word& word = expression.names.front();
       fail("unknown function " + quoted(word.text), word.position,
-           "only pattern(seed[, offset]) can be an argument");
+           "only pattern(seed[, offset]) and unreadable(data, bytes) can be an argument");
     } else if (skip('+')) {
       expression.kind = Expression::Kind::kSum;
       expression.number = number_expected();
     } else {
       while (skip('|')) expression.names.push_back(name("a flag after \"|\""));
     }
+  }
+
+  // What is in the parentheses, of which so many bytes can be read.
+  void unreadable(Expression& expression) {
+    const SourcePosition position = expression.position;
+    expression = argument();
+    if (expression.readable.has_value()) {
+      fail("unreadable() stands in unreadable()", expression.position, "write one of them");
+    }
+    expression.position = position;
+    expect(',', "after the data of unreadable(data, bytes)");
+    expression.readable = number_expected();
+    expect(')', "after the bytes of unreadable(data, bytes)");
   }
 
   std::uint64_t number_expected() {

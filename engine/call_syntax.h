@@ -4,8 +4,9 @@
 //
 //     statement  = [ name "=" ] name "(" [ argument { "," argument } ] ")" [ "=" result ]
 //     result     = number | "-" errno
-//     argument   = number | string | name { "|" name } | name "+" number | pattern
+//     argument   = number | string | name { "|" name } | name "+" number | pattern | unreadable
 //     pattern    = "pattern" "(" number [ "," number ] ")"
+//     unreadable = "unreadable" "(" ( pattern | string | "zeros" ) "," number ")"
 //     number     = decimal [ unit ] | "0x" hexadecimal [ unit ]
 //     unit       = "K" | "M" | "G" | "H"            // H: a huge page, where sizes of files matter
 //     string     = '"' { character | '\"' | '\\' | '\n' | '\t' | '\0' } '"'
@@ -39,10 +40,11 @@ struct Word {
 struct Expression {
   enum class Kind : std::uint8_t { kNumber, kString, kNames, kSum, kPattern };
   Kind kind = Kind::kNumber;
-  std::uint64_t number = 0;  // kNumber; kSum: what is added
-  std::string text;          // kString
-  std::vector<Word> names;   // kNames; kSum: the one variable
-  DataSource pattern;        // kPattern
+  std::uint64_t number = 0;               // kNumber; kSum: what is added
+  std::string text;                       // kString
+  std::vector<Word> names;                // kNames; kSum: the one variable
+  DataSource pattern;                     // kPattern
+  std::optional<std::uint64_t> readable;  // bytes of it, in unreadable(...)
   std::string written;
   SourcePosition position;
 };

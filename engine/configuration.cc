@@ -129,6 +129,16 @@ const std::uint8_t* Configuration::bytes(const DataSource& source, std::size_t l
   CHECK(false);
 }
 
+std::vector<std::pair<const std::uint8_t*, const std::uint8_t*>> Configuration::unreadable() const {
+  std::vector<std::pair<const std::uint8_t*, const std::uint8_t*>> ranges;
+  for (const auto& buffer : buffers_) {
+    const std::vector<std::uint8_t>& bytes = buffer->bytes;
+    if (buffer->source.readable >= bytes.size()) continue;
+    ranges.emplace_back(bytes.data() + buffer->source.readable, bytes.data() + bytes.size());
+  }
+  return ranges;
+}
+
 std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides overrides) {
   auto result = std::make_shared<Configuration>();
   Configuration& c = *result;

@@ -52,6 +52,8 @@ struct Configuration {
 
   // The bytes that calls store or expect, made once; valid as long as the Configuration.
   const std::uint8_t* bytes(const DataSource& source, std::size_t length) const;
+  // Memory behind what can be read of such bytes: [first, second). Sorted by where they were made.
+  std::vector<std::pair<const std::uint8_t*, const std::uint8_t*>> unreadable() const;
   // What file `index` holds on disk when a run starts, in whole pages; empty: a hole.
   const std::vector<std::uint8_t>& image(std::size_t index) const { return images_[index]; }
 

@@ -170,17 +170,63 @@ void CrashLog::read_end(unsigned read, const void* data, long got) {
   inner_->read_end(read, data, got);
 }
 
-// From now on these bytes may be anything, until they are written again.
 void CrashLog::give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len) {
   if (!listening()) return;
   const HeapScope heap;
   user_writes_.push_back({file_of(node), pos, len, nullptr, now(), now(), false, 0});
 }
 
-void CrashLog::logical_discard(kernel::inode& node, loff_t pos, loff_t len) {
-  inner_->logical_discard(node, pos, len);
+unsigned CrashLog::giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
+                             std::uint64_t len) {
+  if (!listening()) return handle;
+  const HeapScope heap;
+  if (running_changes_.size() <= handle) running_changes_.resize(handle + 1);
+  running_changes_[handle] = {&node, pos, len};
+  give_up(node, pos, len);
+  return handle;
+}
+
+void CrashLog::gave_up(unsigned handle) {
+  if (!listening()) return;
+  const GivenUp& change = running_changes_[handle];
+  give_up(*change.node, change.pos, change.len);
+}
+
+unsigned CrashLog::zero_begin(kernel::inode& node, loff_t pos, loff_t len) {
   const auto begin = static_cast<std::uint64_t>(pos);
-  give_up(node, begin, len < 0 ? ~begin : static_cast<std::uint64_t>(len));
+  return giving_up(inner_->zero_begin(node, pos, len), node, begin,
+                   len < 0 ? ~begin : static_cast<std::uint64_t>(len));
+}
+
+void CrashLog::zero_end(unsigned zeroing, bool done) {
+  inner_->zero_end(zeroing, done);
+  gave_up(zeroing);
+}
+
+unsigned CrashLog::shift_begin(kernel::inode& node, loff_t pos, loff_t shift) {
+  const auto begin = static_cast<std::uint64_t>(pos);
+  return giving_up(inner_->shift_begin(node, pos, shift), node, begin, ~begin);
+}
+
+void CrashLog::shift_end(unsigned shift, bool done) {
+  inner_->shift_end(shift, done);
+  gave_up(shift);
+}
+
+unsigned CrashLog::clone_begin(kernel::inode& in, loff_t in_pos, kernel::inode& out, loff_t out_pos,
+                               loff_t len) {
+  const auto begin = static_cast<std::uint64_t>(out_pos);
+  return giving_up(inner_->clone_begin(in, in_pos, out, out_pos, len), out, begin,
+                   len == 0 ? ~begin : static_cast<std::uint64_t>(len));
+}
+
+void CrashLog::clone_end(unsigned clone, loff_t done) {
+  inner_->clone_end(clone, done);
+  gave_up(clone);
+}
+
+void CrashLog::store_behind_end(kernel::inode& node, loff_t pos, std::size_t len) {
+  inner_->store_behind_end(node, pos, len);
 }
 
 void CrashLog::size_changed(kernel::inode& node, loff_t size) { inner_->size_changed(node, size); }

@@ -121,7 +121,14 @@ class CrashLog : public kernel::observer, public Observer {
   void write_end(unsigned write, long acknowledged) override;
   unsigned read_begin(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void read_end(unsigned read, const void* data, long got) override;
-  void logical_discard(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
+  unsigned zero_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
+  void zero_end(unsigned zeroing, bool done) override;
+  unsigned shift_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t shift) override;
+  void shift_end(unsigned shift, bool done) override;
+  unsigned clone_begin(kernel::inode& in, kernel::loff_t in_pos, kernel::inode& out,
+                       kernel::loff_t out_pos, kernel::loff_t len) override;
+  void clone_end(unsigned clone, kernel::loff_t done) override;
+  void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
@@ -150,7 +157,12 @@ class CrashLog : public kernel::observer, public Observer {
   std::uint32_t file_of(const kernel::inode& node);
   void add(Effect::Kind kind, std::size_t index);
   void promise(Promise&& made);
+  // From now on these bytes may be anything, until they are written again.
   void give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len);
+  // They may be while the call runs that the oracle gave this handle, and when it has ended.
+  unsigned giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
+                     std::uint64_t len);
+  void gave_up(unsigned handle);
 
   kernel::observer* inner_ = nullptr;
   Observer* next_ = nullptr;
@@ -172,6 +184,13 @@ class CrashLog : public kernel::observer, public Observer {
   // Of each task: the write that has not returned, and what it will promise.
   std::uint32_t own_write_[kTasksMax] = {};
   std::vector<Promise> own_promise_[kTasksMax];
+  // Calls that have not returned, by the oracle's handle: bytes that they may change.
+  struct GivenUp {
+    const kernel::inode* node;
+    std::uint64_t pos;
+    std::uint64_t len;
+  };
+  std::vector<GivenUp> running_changes_;
   std::uint64_t write_count_ = 0;
 };
 

@@ -60,6 +60,10 @@ const BlockType Oracle::File::kBlock{
            [](const Scheduler&, const void* file, unsigned) {
              return std::to_string(static_cast<const File*>(file)->size);
            }},
+          {"acknowledged size, truncated", offsetof(File, endless_number), kNumber, 1,
+           [](const Scheduler&, const void* file, unsigned) {
+             return std::to_string(static_cast<const File*>(file)->size);
+           }},
       };
       return std::span<const BlockField>(kFields);
     }(),

@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   const Verb verbs[] = {add_list(program),    add_run(program),      add_fuzz(program),
                         add_explore(program), add_minimize(program), add_replay(program),
                         add_table(program),   add_calls(program),    add_why(program),
-                        add_matrix(program)};
+                        add_matrix(program),  add_fsx(program)};
   try {
     program.parse(argc, argv);
     for (const Verb& verb : verbs) {

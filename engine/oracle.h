@@ -7,9 +7,14 @@
 // cache, when a disk block changes, when a write is acknowledged, and at the end of the run (cache
 // first, then the disk after a clean unmount). Reads are compared with what they may return.
 //
-// Allowed to go: bytes the user discarded (truncate), bytes of a write that failed or was short,
-// bytes whose writeback error was recorded, bytes already reported. Of writes that overlap in time
-// either content is right; so is a read that overlaps a write returning old or new bytes.
+// A hole punch, a zeroed range, and the bytes that truncate takes or adds count as writes of zeros:
+// once they have returned, what was there before must not show again, neither in the cache nor,
+// behind it, on the disk. Of such bytes only what a reader would see counts, not any copy.
+//
+// Allowed to go: bytes of a write that failed or was short, bytes whose writeback error was
+// recorded, bytes already reported. Of calls that overlap in time either content is right; so is a
+// read that overlaps a write returning old or new bytes. What was stored behind the end of the file
+// belongs to nobody, but must be gone when the file grows over it, unless it was growing then.
 //
 // Lives in the arena and rewinds with the World. Sees contents without making points.
 #pragma once
@@ -18,6 +23,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/byte_ranges.h"
 #include "engine/kernel/hooks.h"
 #include "scheduler/access.h"
 #include "scheduler/block_type.h"
@@ -37,7 +43,14 @@ class Oracle final : public kernel::powered_observer {
   void write_end(unsigned write, long acknowledged) override;
   unsigned read_begin(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void read_end(unsigned read, const void* data, long got) override;
-  void logical_discard(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
+  unsigned zero_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
+  void zero_end(unsigned zeroing, bool done) override;
+  unsigned shift_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t shift) override;
+  void shift_end(unsigned shift, bool done) override;
+  unsigned clone_begin(kernel::inode& in, kernel::loff_t in_pos, kernel::inode& out,
+                       kernel::loff_t out_pos, kernel::loff_t len) override;
+  void clone_end(unsigned clone, kernel::loff_t done) override;
+  void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
@@ -79,21 +92,33 @@ class Oracle final : public kernel::powered_observer {
     static void* operator new(std::size_t bytes) { return allocate_typed(bytes, kBlock); }
 
     ObjectNumber size_number;
+    // Ends of changes without an end, against begins behind the last page: once there were any.
+    ObjectNumber endless_number;
+    bool endless = false;
     std::vector<PageObjects*> objects;  // by page, as far as needed; these stay where they are
     kernel::inode* node;
     std::uint64_t size = 0;  // acknowledged bytes end here
     std::vector<Page> pages;
     std::vector<Alternative> alternatives;
+    ByteRanges zeroed;  // by a call that said so, and not written since
   };
-  struct Write {
-    File* file;
-    std::uint64_t pos;
-    std::uint64_t len;
-    const std::uint8_t* bytes;
-    bool running;
-    std::uint64_t number;    // "write #2" in reports
-    std::uint64_t overlaps;  // bit i: write i of writes_ was running at some time during this one
+  // A call that changes bytes, from its begin to its end.
+  struct Change {
+    enum class Kind : std::uint8_t { kWrite, kZero, kMove };
+    Kind kind = Kind::kWrite;
+    File* file = nullptr;
+    std::uint64_t pos = 0;
+    std::uint64_t end = 0;                // kEndless: all behind pos
+    const std::uint8_t* bytes = nullptr;  // kWrite
+    bool running = true;
+    std::uint64_t number = 0;    // "write #2" in reports
+    std::vector<ByteRange> met;  // what changes that overlapped it in time, and have ended, changed
+    std::int64_t shift = 0;      // kMove within the file, or
+    File* source = nullptr;      // kMove: where the bytes come from
+    std::uint64_t source_pos = 0;
+    bool source_changed = false;  // meanwhile
   };
+  static constexpr std::uint64_t kEndless = ~std::uint64_t{0};
   struct Read {
     File* file;
     std::uint64_t pos;
@@ -117,6 +142,13 @@ class Oracle final : public kernel::powered_observer {
     std::uint64_t end = 0;
     std::uint64_t zeros = 0;  // of the bytes found instead
     std::uint64_t bytes = 0;
+
+    void add(std::uint64_t at, std::uint8_t found);
+  };
+  // What check() found wrong.
+  struct Wrong {
+    Range lost;
+    Range stale;  // zeroed, and something else shows
   };
 
   // The step under way touches the objects of the pages of [pos, end).
@@ -127,7 +159,20 @@ class Oracle final : public kernel::powered_observer {
   void look(File& file, std::uint64_t pos, std::uint64_t end);
   File& file_of(const kernel::inode& node);
   void store(File& file, std::uint64_t pos, const std::uint8_t* bytes, std::uint64_t len);
-  void forget_alternatives(File& file, std::uint64_t pos, std::uint64_t len);
+  static const std::uint8_t* zero_page();
+  static void set_page(Page& page, const std::uint8_t* bytes);
+  void store_zeros(File& file, std::uint64_t pos, std::uint64_t end);
+  unsigned add(Change&& change);
+  std::uint64_t end_of_running(const Change& endless);
+  // The change is over; [pos, done_end) of it was made.
+  void finish(Change& change, std::uint64_t done_end);
+  // What overlapped may have stayed instead; what did not can be told for certain again.
+  void keep_alternatives(Change& change, std::uint64_t end);
+  void tell_readers(File& file, std::uint64_t begin, std::uint64_t end);
+  void move(Change& change);
+  void clone(Change& change, std::uint64_t end);
+  // Running changes, or bytes that are not known for certain: what is there cannot be told.
+  bool uncertain(const File& file, std::uint64_t begin, std::uint64_t end) const;
   // False: of no byte is anything allowed() but what is expected.
   bool has_others(const File& file) const;
   bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
@@ -138,11 +183,12 @@ class Oracle final : public kernel::powered_observer {
   void check(File& file, std::uint64_t pos, std::uint64_t end, bool look_in_cache,
              const char* event, const kernel::folio* gone);
   bool check_page(File& file, std::uint64_t page, std::uint64_t begin, std::uint64_t end,
-                  bool look_in_cache, Range& lost);
+                  bool look_in_cache, Wrong& wrong);
   void report_lost(File& file, const Range& lost, const char* event, const kernel::folio* gone);
+  void report_stale(File& file, const Range& stale, const char* event);
 
   std::vector<File*> files_;
-  std::vector<Write> writes_;
+  std::vector<Change> changes_;
   std::vector<Read> reads_;
   std::vector<Cancelled> cancelled_;
   std::vector<Aside> aside_;

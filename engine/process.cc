@@ -41,6 +41,9 @@ const Function& function_of(Call call) {
       Function("store"),
       Function("pread"),
       Function("load"),
+      Function("lseek"),
+      Function("ioctl"),
+      Function("drop_caches"),
       Function("wait"),
   };
   static_assert(std::size(kFunctions) == static_cast<std::size_t>(Call::kLoop));
@@ -172,6 +175,8 @@ std::int64_t Process::call(const Statement& statement) {
     case Call::kMsync:
       return kernel::do_msync(mm_, address(statement, 0), number(statement, 1),
                               static_cast<int>(number(statement, 2)));
+    case Call::kDropCaches:
+      return kernel::drop_caches_sysctl_handler();
     case Call::kTouch:
       return touch(statement);
     case Call::kLoad:
@@ -216,10 +221,20 @@ std::int64_t Process::call(const Statement& statement) {
                                  static_cast<kernel::loff_t>(number(statement, 2)),
                                  static_cast<int>(number(statement, 3)));
     case Call::kFallocate:
-      if (f->f_op->fallocate == nullptr) return -EOPNOTSUPP;
-      return f->f_op->fallocate(f, static_cast<int>(number(statement, 1)),
-                                static_cast<kernel::loff_t>(number(statement, 2)),
-                                static_cast<kernel::loff_t>(number(statement, 3)));
+      return kernel::vfs_fallocate(f, static_cast<int>(number(statement, 1)),
+                                   static_cast<kernel::loff_t>(number(statement, 2)),
+                                   static_cast<kernel::loff_t>(number(statement, 3)));
+    case Call::kLseek:
+      return kernel::vfs_llseek(f, static_cast<kernel::loff_t>(number(statement, 1)),
+                                static_cast<int>(number(statement, 2)));
+    case Call::kReflink: {
+      kernel::file* source = file(statement, 1);
+      if (source == nullptr) return -EBADF;
+      return kernel::ioctl_file_clone_range(f, source,
+                                            static_cast<kernel::loff_t>(number(statement, 2)),
+                                            static_cast<kernel::loff_t>(number(statement, 3)),
+                                            static_cast<kernel::loff_t>(number(statement, 4)));
+    }
     default:
       CHECK(false);
   }

@@ -69,6 +69,9 @@ void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* 
   }
   scheduler.spawn("unmount", check_at_end, cast);
   kernel::boot_machine(scheduler, config);
+  for (const auto& [begin, end] : configuration.unreadable()) {
+    kernel::this_machine().unreadable.push_back({begin, end});
+  }
   make_files(configuration, cast->oracle);
   if (log != nullptr) log->files_made();
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {

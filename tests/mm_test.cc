@@ -171,7 +171,6 @@ class listener final : public powered_observer {
     BUG_ON(read != 9);
     last_byte = got > 0 ? *static_cast<const char*>(data) : '-';
   }
-  void logical_discard(inode&, loff_t, loff_t) override {}
   void size_changed(inode&, loff_t) override {}
   void dirty_cancelled(folio&) override {}
   void folio_removed(inode&, folio&, folio*) override {}

@@ -72,8 +72,13 @@ class discards final : public powered_observer {
   void write_end(unsigned, long) override {}
   unsigned read_begin(inode&, loff_t, std::size_t) override { return 0; }
   void read_end(unsigned, const void*, long) override {}
-  void logical_discard(inode&, loff_t pos, loff_t len) override {
-    tell("discard " + std::to_string(pos) + (len < 0 ? "-" : "+" + std::to_string(len)));
+  unsigned zero_begin(inode&, loff_t pos, loff_t len) override {
+    tell("zero " + std::to_string(pos) + (len < 0 ? "-" : "+" + std::to_string(len)));
+    return 5;
+  }
+  void zero_end(unsigned zeroing, bool done) override {
+    CHECK(zeroing == 5);
+    tell(done ? "zeroed" : "not zeroed");
   }
   void size_changed(inode&, loff_t size) override { tell("size " + std::to_string(size)); }
   void dirty_cancelled(folio&) override { tell("cancel"); }
@@ -108,8 +113,9 @@ TEST(Open, TruncateAnnouncesWhatGoes) {
   EXPECT_EQ(error[0], 0);
   EXPECT_EQ(error[1], 0);
   EXPECT_EQ(error[2], -EINVAL);
-  EXPECT_EQ(watcher.told,
-            "discard 8192-; size 8192; discard 8192-; size 16384; discard 0-; size 0; discard 0-");
+  EXPECT_EQ(
+      watcher.told,
+      "zero 8192-; size 8192; zeroed; zero 8192+8192; size 16384; zeroed; zero 0-; size 0; zeroed");
 }
 
 TEST(Open, SyncPromisesOnlyForTheWholeFile) {

@@ -2,10 +2,14 @@
 // What the oracle calls a loss, and what it does not.
 #include "engine/oracle.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include "engine/fuzz.h"
+#include "engine/kernel/folio.h"
+#include "engine/kernel/pagemap.h"
 #include "engine/report.h"
+#include "tests/kernel_harness.h"
 
 namespace interleaf {
 namespace {
@@ -154,6 +158,208 @@ tasks:
     - close(fd)
 )"),
             "");
+}
+
+TEST(Oracle, SeesOldBytesBehindTheEndShowAgain) {
+  const std::string body = R"(
+tasks:
+  a:
+    - fd = open("f", O_RDWR)
+    - ftruncate(fd, 10K) = 0
+    - p = mmap(fd, 0, 16K, PROT_READ|PROT_WRITE, MAP_SHARED)
+    - store(p + 11K, pattern(3), 100)
+    - ftruncate(fd, 16K) = 0
+)";
+  // Nothing is zeroed when the file grows: the store shows until the page has left the cache.
+  EXPECT_NE(found(body, "generic")
+                .find("bytes 11264..11363 of f were zeroed, and 100 of them are "
+                      "not zero"),
+            std::string::npos)
+      << found(body, "generic");
+  EXPECT_EQ(found(body, "btrfs"), "");
+}
+
+// Which of the two came first nobody can say.
+TEST(Oracle, AllowsStoresBehindTheEndWhileTheFileGrows) {
+  EXPECT_EQ(found(R"(
+tasks:
+  a:
+    - fd = open("f", O_RDWR)
+    - ftruncate(fd, 10K) = 0
+    - ftruncate(fd, 16K) = 0
+  b:
+    - fd = open("f", O_RDWR)
+    - p = mmap(fd, 0, 16K, PROT_READ|PROT_WRITE, MAP_SHARED)
+    - store(p + 11K, pattern(3), 100)
+)",
+                  "btrfs"),
+            "");
+}
+
+// An oracle whose calls a test makes itself. The task runs it on "f", 4 pages of 'a'.
+RunResult judged(const std::function<void(Oracle&, kernel::inode&)>& body) {
+  kernel::kernel_harness harness({.persona_name = "btrfs"});
+  harness.file("f", std::string(16384, 'a'));
+  Oracle* oracle = nullptr;
+  static const std::vector<std::uint8_t> image(16384, 'a');
+  harness.setup([&] {
+    oracle = new Oracle();
+    kernel::this_machine().watcher = oracle;
+    oracle->add_file(*kernel::find_inode("f"), 16384, image);
+  });
+  harness.task("t", [&] { body(*oracle, *kernel::find_inode("f")); });
+  return harness.run_in_order();
+}
+
+std::string message(const RunResult& result) {
+  return result.clean() ? "clean" : verdict_of(result) + ": " + result.verdict()->message;
+}
+
+const std::vector<std::uint8_t> kLetters(16384, 'b');
+
+void write_letters(kernel::inode& node, kernel::loff_t pos, std::size_t len) {
+  kernel::file* f = kernel::do_open(&node, O_RDWR);
+  kernel::vfs_write(f, pos, kLetters.data(), len);
+  kernel::filp_close(f);
+}
+
+void zero_in_cache(kernel::inode& node, std::uint64_t page, std::size_t begin, std::size_t end) {
+  auto* folio = static_cast<kernel::folio*>(kernel::xa_peek(&node.i_mapping->i_pages, page).entry);
+  kernel::folio_zero_contents(folio, begin, end - begin);
+}
+
+// Page i of the file, in the cache, holds pages[i]; '0' is zeros.
+void write_contents(kernel::inode& node, std::string_view pages) {
+  for (std::size_t page = 0; page < pages.size(); ++page) {
+    auto* folio = kernel::__filemap_get_folio(node.i_mapping, page, kernel::FGP_WRITEBEGIN);
+    const std::string bytes(4096, pages[page] == '0' ? '\0' : pages[page]);
+    kernel::folio_write_contents(folio, 0, bytes.data(), bytes.size());
+    kernel::folio_set_uptodate(folio);
+    kernel::folio_unlock(folio);
+    kernel::folio_put(folio);
+  }
+}
+
+// The failed write never came to the bytes that the other one had written meanwhile.
+TEST(Oracle, AFailedWriteThatOverlapsDoesNotExcuseWhatWasThereBefore) {
+  static const std::vector<std::uint8_t> other(16384, 'c');
+  const auto run = [&](bool lose) {
+    return message(judged([&](Oracle& oracle, kernel::inode& node) {
+      const unsigned failing = oracle.write_begin(node, 0, other.data(), 16384);
+      write_letters(node, 8192, 10);
+      if (lose) {
+        kernel::folio_write_contents(
+            static_cast<kernel::folio*>(kernel::xa_peek(&node.i_mapping->i_pages, 2).entry), 3,
+            "aa", 2);
+      }
+      oracle.write_end(failing, -EFAULT);
+      oracle.check_all(false);
+    }));
+  };
+  EXPECT_EQ(run(false), "clean");
+  EXPECT_EQ(run(true),
+            "lost-dirty-data: bytes 8195..8196 of f, acknowledged by write #2, are lost: neither "
+            "in the cache nor on disk at the end");
+}
+
+TEST(Oracle, ZeroedBytesMustBeZeroForReaders) {
+  const auto run = [&](std::size_t zeroed_to) {
+    return message(judged([&](Oracle& oracle, kernel::inode& node) {
+      write_letters(node, 0, 8192);
+      const unsigned zeroing = oracle.zero_begin(node, 1000, 3000);
+      zero_in_cache(node, 0, 1000, zeroed_to);
+      oracle.zero_end(zeroing, true);
+    }));
+  };
+  EXPECT_EQ(run(4000), "clean");
+  EXPECT_EQ(run(3999),
+            "stale-data: bytes 3999..3999 of f were zeroed, and 1 of them are not zero: the call "
+            "that zeroed them returned");
+}
+
+// Zero in the cache, and nobody knows that it must be written.
+TEST(Oracle, ZeroedBytesMustReachTheDisk) {
+  EXPECT_EQ(message(judged([&](Oracle& oracle, kernel::inode& node) {
+              kernel::file* f = kernel::do_open(&node, O_RDWR);
+              char bytes[4096];
+              kernel::vfs_read(f, 0, bytes, sizeof(bytes));
+              const unsigned zeroing = oracle.zero_begin(node, 0, 4096);
+              zero_in_cache(node, 0, 0, 4096);
+              oracle.zero_end(zeroing, true);
+              oracle.check_all(true);
+            })),
+            "stale-data: bytes 0..4095 of f were zeroed, and 4096 of them are not zero: not on "
+            "disk after a clean unmount");
+}
+
+TEST(Oracle, AZeroingThatFailedPromisesNothing) {
+  EXPECT_EQ(message(judged([&](Oracle& oracle, kernel::inode& node) {
+              write_letters(node, 0, 8192);
+              const unsigned zeroing = oracle.zero_begin(node, 1000, 3000);
+              zero_in_cache(node, 0, 1000, 2000);
+              oracle.zero_end(zeroing, false);
+              oracle.check_all(false);
+            })),
+            "clean");
+}
+
+TEST(Oracle, AWriteAfterAZeroingCountsAlone) {
+  EXPECT_EQ(message(judged([&](Oracle& oracle, kernel::inode& node) {
+              write_letters(node, 0, 8192);
+              const unsigned zeroing = oracle.zero_begin(node, 1000, 3000);
+              zero_in_cache(node, 0, 1000, 4000);
+              oracle.zero_end(zeroing, true);
+              write_letters(node, 2000, 10);
+              oracle.check_all(false);
+              zero_in_cache(node, 0, 2000, 2010);
+              oracle.check_all(false);
+            })),
+            "lost-dirty-data: bytes 2000..2009 of f, acknowledged by write #2, are lost: neither "
+            "in the cache nor on disk at the end");
+}
+
+// What the file must hold after bytes were moved, as a string of runs.
+TEST(Oracle, KnowsWhereCollapsedAndInsertedRangesGo) {
+  const auto run = [&](kernel::loff_t shift, bool moves) {
+    return message(judged([&](Oracle& oracle, kernel::inode& node) {
+      write_letters(node, 8192, 8192);  // a a b b
+      const unsigned handle = oracle.shift_begin(node, 4096, shift);
+      if (moves && shift < 0) {  // a b b
+        write_contents(node, "abb");
+        node.i_size.poke(12288);
+      } else if (moves) {  // a 0 a b b
+        write_contents(node, "a0abb");
+        node.i_size.poke(20480);
+      }
+      oracle.shift_end(handle, true);
+      oracle.check_all(false);
+    }));
+  };
+  EXPECT_EQ(run(-4096, true), "clean");
+  EXPECT_EQ(run(4096, true), "clean");
+  EXPECT_EQ(run(-4096, false),
+            "lost-dirty-data: bytes 4096..8191 of f, acknowledged, are lost: neither in the cache "
+            "nor on disk at the end");
+}
+
+TEST(Oracle, KnowsWhatAClonedRangeHolds) {
+  const auto run = [&](bool clones, bool races) {
+    return message(judged([&](Oracle& oracle, kernel::inode& node) {
+      write_letters(node, 4096, 4096);
+      static const std::vector<std::uint8_t> other(4096, 'c');
+      const unsigned racing = races ? oracle.write_begin(node, 4096, other.data(), 4096) : 0;
+      const unsigned handle = oracle.clone_begin(node, 4096, node, 12288, 4096);
+      if (clones) write_contents(node, "abab");
+      oracle.clone_end(handle, 4096);
+      if (races) oracle.write_end(racing, -EIO);
+      oracle.check_all(false);
+    }));
+  };
+  EXPECT_EQ(run(true, false), "clean");
+  EXPECT_EQ(run(false, true), "clean");  // the source was being written
+  EXPECT_EQ(run(false, false),
+            "lost-dirty-data: bytes 12288..16383 of f, acknowledged, are lost: the clone was "
+            "acknowledged");
 }
 
 TEST(Oracle, NamesTheStepThatDestroyedTheLastCopy) {

@@ -229,8 +229,8 @@ TEST(Scenario, SaysWhatIsWrongWithAKey) {
       {"{hpage_pages: 4}", "{block_size: 8K}",
        "block_size (8192) is larger than page_size (4096) (t.yaml:6:11): make it 4096 or less"},
       {"pattern(7)", "patern(7)",
-       "unknown function \"patern\" (t.yaml:8:27): only pattern(seed[, offset]) can be an "
-       "argument"},
+       "unknown function \"patern\" (t.yaml:8:27): only pattern(seed[, offset]) and "
+       "unreadable(data, bytes) can be an argument"},
       {"size: 32K, ", "", "file \"f\" has no size (t.yaml:8:3): write f: {size: 16K}"},
       {"  writer:\n", "  Writer:\n",
        "\"Writer\" is not a task name (t.yaml:12:3): a letter, then letters, digits, \"_\" and "

@@ -91,7 +91,6 @@ class counting_observer : public powered_observer {
   void write_end(unsigned, long) override {}
   unsigned read_begin(inode&, loff_t, std::size_t) override { return 0; }
   void read_end(unsigned, const void*, long) override {}
-  void logical_discard(inode&, loff_t, loff_t) override {}
   void size_changed(inode&, loff_t size) override { last_size = size; }
   void dirty_cancelled(folio&) override { ++cancelled; }
   void folio_removed(inode&, folio&, folio*) override {}

@@ -62,9 +62,10 @@ std::string DetectorFlags::text() const {
   return text;
 }
 
-void ScenarioFlags::add_to(CLI::App& verb) {
-  verb.add_option("SCENARIO", scenario, "a name from `interleaf list`, or a path to a YAML file")
-      ->required();
+CLI::Option* ScenarioFlags::add_to(CLI::App& verb) {
+  CLI::Option* option = verb.add_option("SCENARIO", scenario,
+                                        "a name from `interleaf list`, or a path to a YAML file")
+                            ->required();
   verb.add_option("--kernel", kernel, "kernel version, see `interleaf list kernels`");
   verb.add_option("--persona", persona, "file system, see `interleaf list personas`");
   verb.add_option("--with", with, "apply this patch, see `interleaf list patches`")
@@ -73,6 +74,7 @@ void ScenarioFlags::add_to(CLI::App& verb) {
   verb.add_option("--set", settings, "key=value: a size, see docs/SCENARIOS.md")
       ->allow_extra_args(false);
   detectors.add_to(verb);
+  return option;
 }
 
 Overrides ScenarioFlags::overrides() const {

@@ -50,7 +50,8 @@ struct ScenarioFlags {
   std::vector<std::string> settings;
   DetectorFlags detectors;
 
-  void add_to(CLI::App& verb);
+  // Returns the scenario's option, which is required.
+  CLI::Option* add_to(CLI::App& verb);
   // All but the scenario.
   Overrides overrides() const;
   std::shared_ptr<const Configuration> configure() const;
@@ -150,5 +151,6 @@ Verb add_table(CLI::App& program);
 Verb add_calls(CLI::App& program);
 Verb add_why(CLI::App& program);
 Verb add_matrix(CLI::App& program);
+Verb add_fsx(CLI::App& program);
 
 }  // namespace interleaf

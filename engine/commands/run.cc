@@ -5,9 +5,11 @@
 #include <optional>
 
 #include "engine/commands/command.h"
+#include "engine/commands/fsx.h"
 #include "engine/commands/one_run.h"
 #include "engine/commands/search_flags.h"
 #include "engine/report.h"
+#include "engine/user_error.h"
 
 namespace interleaf {
 namespace {
@@ -18,6 +20,7 @@ struct Flags {
   CrashFlags crash;
   ScheduleFlags schedule;
   RetriesFlag retries;
+  FsxFlags fsx;
   OutputFlags output;
   bool trace = false;
   bool steps = false;
@@ -34,6 +37,13 @@ CrashReport cut_power(const std::shared_ptr<const Configuration>& configuration,
 }
 
 int run(const Flags& flags) {
+  if (!flags.fsx.ops.empty()) {
+    return run_fsx_command(flags.fsx, flags.scenario, flags.verdict, flags.schedule.seed,
+                           flags.output);
+  }
+  if (flags.scenario.scenario.empty()) {
+    throw UserError("no SCENARIO", "", "a name from `interleaf list`, a path, or --fsx OPS");
+  }
   const auto configuration = flags.scenario.configure();
   const Scenario& scenario = configuration->scenario;
   ScheduleFlags schedule = flags.schedule;
@@ -99,11 +109,13 @@ int run(const Flags& flags) {
 Verb add_run(CLI::App& program) {
   auto flags = std::make_shared<Flags>();
   CLI::App* verb = program.add_subcommand("run", "one schedule of a scenario, as a CPU table");
-  flags->scenario.add_to(*verb);
+  CLI::Option* scenario = flags->scenario.add_to(*verb)->required(false);
   flags->verdict.add_to(*verb);
   flags->crash.add_to(*verb);
   flags->schedule.add_to(*verb);
   flags->retries.add_to(*verb);
+  flags->fsx.add_to(*verb);
+  verb->get_option("--fsx")->excludes(scenario);
   flags->output.add_to(*verb, "store the run as a recording");
   verb->add_flag("--trace", flags->trace, "every step as a line");
   verb->add_flag("--steps", flags->steps, "step numbers in the table's margin");

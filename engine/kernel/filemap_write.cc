@@ -12,6 +12,7 @@
 
 #include <algorithm>
 
+#include "engine/kernel/uaccess.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
 
@@ -67,7 +68,7 @@ long perform_write(file *f, loff_t pos, const void *from, std::size_t len,
 
 		/* The source is faulted in here, for the copy below must not fault: it could need
 		 * the folio that is locked then. */
-		if (should_fail("fault_in_readable")) {
+		if (fault_in_readable(in + written, bytes) == bytes) {
 			status = -EFAULT;
 			break;
 		}
@@ -80,10 +81,8 @@ long perform_write(file *f, loff_t pos, const void *from, std::size_t len,
 		offset = static_cast<std::size_t>(pos) & (folio_size(fo) - 1);
 		bytes = std::min(bytes, folio_size(fo) - offset);
 
-		/* Short if the source was unmapped or reclaimed meanwhile. */
-		const std::size_t copied = should_fail("copy_from_user") ? bytes / 2 : bytes;
-		if (copied != 0)
-			folio_write_contents(fo, offset, in + written, copied);
+		const std::size_t copied =
+			copy_folio_from_iter_atomic(fo, offset, in + written, bytes);
 
 		status = a_ops->write_end(f, mapping, pos, static_cast<unsigned>(bytes),
 					  static_cast<unsigned>(copied), fo, fsdata);

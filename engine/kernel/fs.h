@@ -89,9 +89,13 @@ struct file_operations {
 	long (*write_iter)(file *, loff_t pos, const void *from, std::size_t len);
 	int (*mmap)(file *, vm_area_struct *);
 	int (*fsync)(file *, loff_t start, loff_t end, bool datasync);
+	/* The last two may be null: -EOPNOTSUPP. */
+	loff_t (*llseek)(file *, loff_t offset, int whence);
 	long (*fallocate)(file *, int mode, loff_t offset, loff_t len);
 	/* vm_operations_struct's in Linux; see filemap_page_mkwrite(). */
 	unsigned (*page_mkwrite)(folio *, struct address_space *);
+	loff_t (*remap_file_range)(file *in, loff_t in_pos, file *out, loff_t out_pos, loff_t len,
+				   unsigned flags);
 };
 
 struct inode_operations {
@@ -276,11 +280,20 @@ void get_file(file *f);
 int filp_close(file *f);
 long vfs_read(file *f, loff_t pos, void *to, std::size_t len); /* bytes */
 long vfs_write(file *f, loff_t pos, const void *from, std::size_t len); /* bytes */
+loff_t vfs_llseek(file *f, loff_t offset, int whence); /* the new position */
+/* ->llseek of filesystems that know no holes: all bytes of the file are data. */
+loff_t generic_file_llseek(file *f, loff_t offset, int whence);
+/* What is left of lseek(2) when the position is known. The position, or -EINVAL. */
+loff_t vfs_setpos(file *f, loff_t offset);
+long vfs_fallocate(file *f, int mode, loff_t offset, loff_t len);
 int vfs_truncate(inode *node, loff_t size); /* truncate(2) by path */
 int do_ftruncate(file *f, loff_t size);
 int notify_change_size(inode *node, loff_t size); /* i_rwsem held */
 int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync);
 int vfs_fadvise(file *f, loff_t offset, loff_t len, int advice);
+loff_t vfs_clone_file_range(file *in, loff_t in_pos, file *out, loff_t out_pos, loff_t len);
+int ioctl_file_clone_range(file *out, file *in, loff_t in_pos, loff_t len, loff_t out_pos);
+int drop_caches_sysctl_handler();
 int do_sync_file_range(file *f, loff_t offset, loff_t len, unsigned flags);
 inode *find_inode(std::string_view name); /* null if there is none */
 inode *create_inode(std::string_view name); /* a new empty file */

@@ -33,9 +33,25 @@ public:
 	virtual unsigned read_begin(inode &node, loff_t pos, std::size_t len) = 0;
 	virtual void read_end(unsigned read, const void *data, long got) = 0;
 
-	/* The user asked for these bytes to go: truncate (len < 0: to infinity), hole punch. Once
-	 * before they do, once when they have gone: stores through mappings may come in between. */
-	virtual void logical_discard(inode &node, loff_t pos, loff_t len) = 0;
+	/*
+	 * A call that makes bytes zeros (len < 0: to infinity): hole punch, zero range, and the bytes
+	 * that truncate takes from the file or adds to it. Begin when it starts, end when the user is
+	 * told. Like a write of zeros; returns a handle for the end. What lies behind the end of the
+	 * file belongs to nobody, and must read as zeros once the file grows over it.
+	 */
+	virtual unsigned zero_begin(inode &node, loff_t pos, loff_t len) = 0;
+	virtual void zero_end(unsigned zeroing, bool done) = 0;
+	/* Insert range (shift > 0): so many zeros come in at pos. Collapse range (shift < 0): so many
+	 * bytes go there. Those behind move. */
+	virtual unsigned shift_begin(inode &node, loff_t pos, loff_t shift) = 0;
+	virtual void shift_end(unsigned shift, bool done) = 0;
+	/* Bytes of one file become those of another, or of elsewhere in it; len 0: to `in`'s end. End
+	 * with how many did, or an error. */
+	virtual unsigned clone_begin(inode &in, loff_t in_pos, inode &out, loff_t out_pos,
+				     loff_t len) = 0;
+	virtual void clone_end(unsigned clone, loff_t done) = 0;
+	/* A store through a mapping to bytes of a page that lie behind the end of the file. */
+	virtual void store_behind_end(inode &node, loff_t pos, std::size_t len) = 0;
 	/* i_size changed. */
 	virtual void size_changed(inode &node, loff_t size) = 0;
 
@@ -74,9 +90,16 @@ public:
 	virtual void sync_end(inode &node, int error) = 0;
 };
 
-/* For watchers to whom the power never fails. */
+/* For watchers to whom the power never fails, and who need not know what calls do to ranges. */
 class powered_observer : public observer {
 public:
+	unsigned zero_begin(inode &, loff_t, loff_t) override { return 0; }
+	void zero_end(unsigned, bool) override {}
+	unsigned shift_begin(inode &, loff_t, loff_t) override { return 0; }
+	void shift_end(unsigned, bool) override {}
+	unsigned clone_begin(inode &, loff_t, inode &, loff_t, loff_t) override { return 0; }
+	void clone_end(unsigned, loff_t) override {}
+	void store_behind_end(inode &, loff_t, std::size_t) override {}
 	void disk_wrote(std::uint64_t, const unsigned char *) override {}
 	void disk_flushed() override {}
 	void metadata_logged(const inode &) override {}

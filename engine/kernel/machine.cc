@@ -27,7 +27,6 @@ public:
 	void write_end(unsigned, long) override {}
 	unsigned read_begin(inode &, loff_t, std::size_t) override { return 0; }
 	void read_end(unsigned, const void *, long) override {}
-	void logical_discard(inode &, loff_t, loff_t) override {}
 	void size_changed(inode &, loff_t) override {}
 	void dirty_cancelled(folio &) override {}
 	void folio_removed(inode &, folio &, folio *) override {}

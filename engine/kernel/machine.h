@@ -52,11 +52,18 @@ inline void vm_stat_add(interleaf::Atomic<long> &counter, long delta)
 	counter.poke(counter.peek() + delta);
 }
 
+/* Memory of users that a copy from them faults at: [begin, end). */
+struct unreadable_range {
+	const unsigned char *begin;
+	const unsigned char *end;
+};
+
 struct machine {
 	geometry geo;
 	const struct persona *fs = nullptr;
 	patch_set patches = 0;
 	observer *watcher = nullptr; /* never null while tasks run */
+	std::vector<unreadable_range> unreadable; /* does not change while they run */
 
 	interleaf::Rcu rcu;
 	vm_statistics stat;

@@ -7,6 +7,7 @@
 // Locks: do_dentry_open takes invalidate_lock alone; truncation takes i_rwsem, and the filesystem
 // takes invalidate_lock below it.
 #include <fcntl.h>
+#include <linux/falloc.h>
 
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
@@ -27,13 +28,13 @@ int notify_change_size(inode *node, loff_t size)
 {
 	FRAME(notify_change);
 
-	const bool shrinks = size < node->i_size.look();
-	if (shrinks)
-		this_machine().watcher->logical_discard(*node, size, -1);
+	const loff_t old_size = node->i_size.look();
+	observer *watcher = this_machine().watcher;
+	const unsigned zeroing = size < old_size
+					 ? watcher->zero_begin(*node, size, -1)
+					 : watcher->zero_begin(*node, old_size, size - old_size);
 	const int error = node->i_op->setattr_size(node, size);
-	/* What was stored through mappings meanwhile, until they were gone, may go too. */
-	if (shrinks && error == 0)
-		this_machine().watcher->logical_discard(*node, size, -1);
+	watcher->zero_end(zeroing, error == 0);
 	return error;
 }
 
@@ -76,6 +77,74 @@ int do_ftruncate(file *f, loff_t size)
 	if (size < 0 || !f->f_inode->regular || (f->f_mode & FMODE_WRITE) == 0)
 		return -EINVAL;
 	return do_truncate(f->f_inode, size);
+}
+
+/* The modes of fallocate(2): at most one, and FALLOC_FL_KEEP_SIZE for those that may keep the size. */
+static int fallocate_mode_error(int mode)
+{
+	constexpr int MODES = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_COLLAPSE_RANGE |
+			      FALLOC_FL_ZERO_RANGE | FALLOC_FL_INSERT_RANGE |
+			      FALLOC_FL_UNSHARE_RANGE;
+
+	const bool keeps = (mode & FALLOC_FL_KEEP_SIZE) != 0;
+	if ((mode & ~(MODES | FALLOC_FL_KEEP_SIZE)) != 0)
+		return -EOPNOTSUPP;
+	switch (mode & MODES) {
+	case 0:
+	case FALLOC_FL_UNSHARE_RANGE:
+	case FALLOC_FL_ZERO_RANGE:
+		return 0;
+	case FALLOC_FL_PUNCH_HOLE:
+		return keeps ? 0 : -EOPNOTSUPP;
+	case FALLOC_FL_COLLAPSE_RANGE:
+	case FALLOC_FL_INSERT_RANGE:
+		return keeps ? -EOPNOTSUPP : 0;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
+/* ->fallocate, and what the watcher has to know of what it does. */
+static long do_fallocate(file *f, int mode, loff_t offset, loff_t len)
+{
+	inode *node = f->f_inode;
+	observer *watcher = this_machine().watcher;
+
+	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) {
+		const unsigned zeroing = watcher->zero_begin(*node, offset, len);
+		const long ret = f->f_op->fallocate(f, mode, offset, len);
+		watcher->zero_end(zeroing, ret == 0);
+		return ret;
+	}
+	if ((mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) != 0) {
+		const bool in = (mode & FALLOC_FL_INSERT_RANGE) != 0;
+		const unsigned shift = watcher->shift_begin(*node, offset, in ? len : -len);
+		const long ret = f->f_op->fallocate(f, mode, offset, len);
+		watcher->shift_end(shift, ret == 0);
+		return ret;
+	}
+	return f->f_op->fallocate(f, mode, offset, len);
+}
+
+/* fallocate(2). May sleep. -EINVAL, -EBADF, -EOPNOTSUPP, -EFBIG or the filesystem's error. */
+long vfs_fallocate(file *f, int mode, loff_t offset, loff_t len)
+{
+	FRAME(vfs_fallocate);
+
+	if (offset < 0 || len <= 0)
+		return -EINVAL;
+	const int error = fallocate_mode_error(mode);
+	if (error != 0)
+		return error;
+	if ((f->f_mode & FMODE_WRITE) == 0)
+		return -EBADF;
+	if (!f->f_inode->regular)
+		return -ENODEV;
+	if (offset > LLONG_MAX_POS - len)
+		return -EFBIG;
+	if (f->f_op->fallocate == nullptr)
+		return -EOPNOTSUPP;
+	return do_fallocate(f, mode, offset, len);
 }
 
 /* O_TRUNC of a file that is open already; it needs write access of its own, also if O_RDONLY. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// read(2) and write(2) below the descriptor table (fs/read_write.c, 6.12).
+// read(2), write(2) and lseek(2) below the descriptor table (fs/read_write.c, 6.12).
 //
-// Left out: file positions (all calls are pread and pwrite), vectors, O_NONBLOCK, signals, limits
+// Left out: file positions of reads and writes (all are pread and pwrite), vectors, O_NONBLOCK, signals, limits
 // of the file size.
+#include <unistd.h>
+
 #include <cstring>
 
 #include "engine/kernel/fs.h"
@@ -41,6 +43,51 @@ int verify_area(loff_t pos, std::size_t len)
 }
 
 } // namespace
+
+loff_t vfs_setpos(file *f, loff_t offset)
+{
+	if (offset < 0)
+		return -EINVAL;
+	f->f_pos = offset;
+	return offset;
+}
+
+/* -ENXIO: there is no data, or no hole, at or behind the offset. */
+loff_t generic_file_llseek(file *f, loff_t offset, int whence)
+{
+	FRAME(generic_file_llseek);
+	const loff_t end = i_size_read(f->f_inode);
+
+	switch (whence) {
+	case SEEK_END:
+		return vfs_setpos(f, offset + end);
+	case SEEK_CUR:
+		return vfs_setpos(f, offset + f->f_pos);
+	case SEEK_DATA:
+		if (offset < 0 || offset >= end)
+			return -ENXIO;
+		break;
+	case SEEK_HOLE:
+		if (offset < 0 || offset >= end)
+			return -ENXIO;
+		offset = end;
+		break;
+	default:
+		break;
+	}
+	return vfs_setpos(f, offset);
+}
+
+/* The new position, or -EINVAL, -ENXIO. May sleep. */
+loff_t vfs_llseek(file *f, loff_t offset, int whence)
+{
+	FRAME(vfs_llseek);
+	if (whence < SEEK_SET || whence > SEEK_HOLE)
+		return -EINVAL;
+	const loff_t at = f->f_op->llseek(f, offset, whence);
+	mix_result(at, nullptr);
+	return at;
+}
 
 /* Bytes read, or -EBADF, -EINVAL, the filesystem's error. May sleep. */
 long vfs_read(file *f, loff_t pos, void *to, std::size_t len)

@@ -106,6 +106,7 @@ struct filesystem {
 	bool writeback_before_map; /* PG_writeback is set before blocks are looked up */
 	bool zeroes_eof_block; /* before a write or truncate that leaves a gap behind it */
 	bool stable_writes;
+	bool reads_zero_tail = false; /* what was read behind the end of the file is zeroed */
 	bool reserves_before_folio = false; /* a write's blocks, before it looks for its folios */
 	writeback_loop loop;
 	long (*perform_write)(file *, loff_t, const void *, std::size_t) = generic_perform_write;
@@ -436,11 +437,25 @@ bool ext4_dirty_folio(address_space *mapping, folio *f)
 
 /* ---- reading ---- */
 
+/* btrfs: what lies behind the end of the file in its last block is not trusted. */
+void zero_read_tail(const bio *request)
+{
+	folio *f = request->bi_folio;
+	if (!filesystem_of(request->owner->i_mapping).reads_zero_tail)
+		return;
+	const loff_t size = std::max(i_size_read(request->owner), request->pos);
+	const auto used = static_cast<std::uint64_t>(size - request->pos);
+	if (used < folio_size(f))
+		folio_zero_contents(f, used, folio_size(f) - used);
+}
+
 void end_read(bio *request)
 {
 	folio *f = request->bi_folio;
 	const Frame frame(filesystem_of(request->owner->i_mapping).names.end_read);
 	const bool success = request->status == 0;
+	if (success)
+		zero_read_tail(request);
 	delete request;
 	folio_end_read(f, success);
 }
@@ -455,6 +470,8 @@ void end_sync_read(bio *request)
 {
 	auto *waiter = static_cast<sync_read *>(request->private_data);
 	waiter->status = request->status;
+	if (waiter->status == 0)
+		zero_read_tail(request);
 	delete request;
 	waiter->done.complete();
 }
@@ -1133,8 +1150,10 @@ constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 		 .write_iter = write,
 		 .mmap = nullptr,
 		 .fsync = simple_fsync,
+		 .llseek = generic_file_llseek,
 		 .fallocate = nullptr,
-		 .page_mkwrite = page_mkwrite };
+		 .page_mkwrite = page_mkwrite,
+		 .remap_file_range = nullptr };
 }
 
 constexpr filesystem kGeneric = {
@@ -1218,6 +1237,7 @@ constexpr filesystem kBtrfs = {
 	.writeback_before_map = false,
 	.zeroes_eof_block = true,
 	.stable_writes = true,
+	.reads_zero_tail = true,
 	.loop = { .own = true },
 	.perform_write = btrfs_perform_write,
 	.get_folio_flags = FGP_ACCESSED,

@@ -116,6 +116,21 @@ bool file_position(const translation &walk, std::uint64_t offset, std::size_t *l
 	return true;
 }
 
+/* What file_position() leaves out. */
+void tell_of_store_behind_end(const translation &walk, std::uint64_t offset, std::size_t len)
+{
+	const address_space *mapping = walk.f->mapping.look();
+	if (folio_test_anon(walk.f) || mapping == nullptr)
+		return;
+	const auto pos =
+		static_cast<loff_t>((walk.f->index.look() + walk.page) * page_size() + offset);
+	const loff_t end = pos + static_cast<loff_t>(len);
+	const loff_t begin = std::max(pos, mapping->host->i_size.look());
+	if (begin < end)
+		this_machine().watcher->store_behind_end(*mapping->host, begin,
+							 static_cast<std::size_t>(end - begin));
+}
+
 /* Outside the tables there is nothing; across pages would be two accesses. */
 bool valid_access(const mm_struct *mm, std::uint64_t address, std::size_t len)
 {
@@ -163,6 +178,7 @@ int access_store(mm_struct *mm, std::uint64_t address, const void *from, std::si
 	}
 	const std::uint64_t offset = address % page_size();
 	folio_write_contents(walk.f, walk.page * std::size_t{ page_size() } + offset, from, len);
+	tell_of_store_behind_end(walk, offset, len);
 	inode *node;
 	loff_t pos;
 	if (file_position(walk, offset, &len, &node, &pos)) {
