@@ -178,7 +178,8 @@ class Oracle final : public kernel::powered_observer {
   bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
   std::uint8_t expected(const File& file, std::uint64_t pos) const;
   // What the page cache shows for a page or keeps for it, or null.
-  const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t page) const;
+  const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t pos,
+                                  std::uint64_t len) const;
   // Whether acknowledged bytes of [pos, end) have a copy left; reports those that have none.
   void check(File& file, std::uint64_t pos, std::uint64_t end, bool look_in_cache,
              const char* event, const kernel::folio* gone);

@@ -36,11 +36,18 @@ const std::uint8_t* disk_block(const kernel::inode& node, std::uint64_t block) {
 
 }  // namespace
 
-const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t page) const {
+const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t pos,
+                                        std::uint64_t len) const {
+  const std::uint64_t page = pos / kernel::page_size();
   void* entry = kernel::xa_peek(&node.i_mapping->i_pages, page).entry;
   if (entry != nullptr && !kernel::xa_is_value(entry)) {
-    const auto* folio = static_cast<const kernel::folio*>(entry);
-    if (folio->flags.look(kernel::PG_uptodate)) return contents_of(*folio, page);
+    auto* folio = static_cast<kernel::folio*>(entry);
+    const auto uptodate = node.i_mapping->a_ops->is_partially_uptodate;
+    if (folio->flags.look(kernel::PG_uptodate) ||
+        (uptodate != nullptr &&
+         uptodate(folio, pos - folio->index.look() * kernel::page_size(), len))) {
+      return contents_of(*folio, page);
+    }
   }
   for (const Aside& aside : aside_) {
     if (aside.node == &node && page - aside.index < aside.pages) {
@@ -62,11 +69,10 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
   const unsigned block_size = kernel::this_machine().geo.block_size;
   const std::uint8_t* wanted = file.pages[page].bytes;
   if (wanted == nullptr) wanted = zero_page();
-  const std::uint8_t* cached = look_in_cache ? cached_page(*file.node, page) : nullptr;
+  const std::uint8_t* const all =
+      look_in_cache ? cached_page(*file.node, begin, end - begin) : nullptr;
   const std::uint64_t offset = begin % page_size;
-  if (cached != nullptr && std::memcmp(cached + offset, wanted + offset, end - begin) == 0) {
-    return true;
-  }
+  if (all != nullptr && std::memcmp(all + offset, wanted + offset, end - begin) == 0) return true;
   const bool zeroed = file.zeroed.overlaps(begin, end);
   const bool others = has_others(file);
   bool whole = true;
@@ -77,6 +83,9 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
     disk = (disk == nullptr ? zero_page() : disk) + at % block_size;
     const std::uint8_t* want = wanted + at % page_size;
     const bool differs = disk != want && std::memcmp(disk, want, stop - at) != 0;
+    // A folio that is not uptodate may have blocks that are.
+    const std::uint8_t* const cached =
+        all != nullptr || !look_in_cache ? all : cached_page(*file.node, at, stop - at);
     if (differs || (zeroed && cached != nullptr)) {
       for (std::uint64_t i = 0; at + i < stop; ++i) {
         const std::uint8_t seen = cached != nullptr ? cached[(at + i) % page_size] : disk[i];

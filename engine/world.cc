@@ -44,6 +44,7 @@ void check_at_end(void* argument) {
   cast->oracle.check_all(false);
   kernel::sync_filesystem(kernel::this_machine().sb);
   cast->oracle.check_all(true);
+  kernel::generic_shutdown_super(kernel::this_machine().sb);
 }
 
 void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* log) {

@@ -74,11 +74,12 @@ INSTANTIATE_TEST_SUITE_P(All, Fields, testing::ValuesIn(searched_scenarios()), n
 
 TEST(FieldTables, HaveFieldsThatDoNotOverlap) {
   const BlockType* const types[] = {
-      &kernel::simple_inode_block, &kernel::file_block,        &kernel::super_block_block,
-      &kernel::block_device_block, &kernel::folio_block,       &kernel::content_numbers_block,
-      &kernel::xa_node_block,      &kernel::mm_struct_block,   &kernel::vm_area_struct_block,
-      &kernel::pte_table_block,    &kernel::pmd_entries_block, &kernel::pte_entries_block,
-      &kernel::machine_block,      &kernel::lru_state_block,
+      &kernel::simple_inode_block,      &kernel::file_block,        &kernel::super_block_block,
+      &kernel::block_device_block,      &kernel::folio_block,       &kernel::content_numbers_block,
+      &kernel::xa_node_block,           &kernel::mm_struct_block,   &kernel::vm_area_struct_block,
+      &kernel::pte_table_block,         &kernel::pmd_entries_block, &kernel::pte_entries_block,
+      &kernel::machine_block,           &kernel::lru_state_block,   &kernel::xfs_inode_block,
+      &kernel::iomap_folio_state_block,
   };
   for (const BlockType* type : types) {
     ASSERT_FALSE(type->fields.empty()) << type->name;

@@ -49,6 +49,8 @@ struct Driven {
   // Where one filesystem of 6.12 came to the call in another state, and another call is like it.
   std::string_view other_persona{};
   std::string_view other_call{};
+  // If not empty: only this filesystem of the port can make it.
+  std::string_view only{};
 };
 
 // XFS of 6.12 cached its 8 MiB file in huge folios from the start: its first collapse is like the
@@ -80,6 +82,12 @@ constexpr Driven kDriven[] = {
     {"madv-collapse-again", "huge", "madvise(p + 0, 64K, MADV_COLLAPSE)", true},
     {"open-rdwr-with-thp-and-dirty-tail", "huge", "w2 = open(", true},
     {"read-tail-after-purge", "huge", "pread(w2, 16K, 256K)"},
+    {"punch-hole-inside-dirty-page", "holes",
+     "fallocate(fd, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE", false, "", "", "xfs"},
+    {"write-into-unwritten", "holes", "pwrite(fd, pattern(2), 8K, 32K)", false, "", "", "xfs"},
+    {"zero-range-over-dirty-unwritten", "holes", "fallocate(fd, FALLOC_FL_ZERO_RANGE", false, "", "",
+     "xfs"},
+    {"fsync-unwritten-conversion", "holes", "fsync(fd) = 0", false, "", "", "xfs"},
 };
 
 // A case that it cannot make, and what is missing.
@@ -111,11 +119,13 @@ constexpr std::string_view kPortedKernel = "6.12";
 const Driven* driven(const Case& each) {
   const auto* found = std::ranges::find(kDriven, each.name, &Driven::name);
   if (found == std::end(kDriven)) return nullptr;
+  if (!found->only.empty() && found->only != each.persona) return nullptr;
   return each.kernel == kPortedKernel || found->in_old_kernels ? found : nullptr;
 }
 
 // Empty: nothing.
 std::string_view missing_of(const Case& each) {
+  if (driven(each) != nullptr) return "";
   const auto* found = std::ranges::find(kNotYet, each.name, &NotYet::name);
   if (found != std::end(kNotYet)) return found->missing;
   return driven(each) == nullptr ? "the port has this path as in 6.12 only" : "";
@@ -175,7 +185,7 @@ const Names& ported() {
     Names found;
     const std::regex frame("(?:FRAME\\(|Function\\(\")(\\w+)");
     for (const auto& entry :
-         fs::directory_iterator(fs::path(INTERLEAF_SOURCE_DIR) / "engine/kernel")) {
+         fs::recursive_directory_iterator(fs::path(INTERLEAF_SOURCE_DIR) / "engine/kernel")) {
       if (entry.path().extension() != ".cc") continue;
       const std::string text = contents(entry.path());
       for (std::sregex_iterator at(text.begin(), text.end(), frame), end; at != end; ++at) {

@@ -41,7 +41,8 @@ TEST(Patches, KernelsComeByAgeAndKeepWhatLanded) {
                          "6.12.96", "6.18",   "6.19", "7.1",    "7.2"};
   ASSERT_EQ(kernel_count(), std::size(names));
   /* Stable kernels have fixes that the next release has not. */
-  const patch_set stable = bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt});
+  const patch_set stable = bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt,
+                                    Patch::kDiscardToFolioEnd, Patch::kScanRetryEqual});
   for (unsigned i = 0; i < kernel_count(); ++i) {
     EXPECT_EQ(kernel_at(i).name, names[i]);
     EXPECT_EQ(kernel_at(i).folio_batch, i < 9 ? 15u : 31u);
@@ -97,13 +98,12 @@ TEST(Patches, AreRefusedByNameAndWithARemedy) {
             "kernel like 6.12.96");
 }
 
-/* What makes sense alone, and what comes out alone, on the kernels that run. */
+/* What makes sense alone, and what comes out alone, of the patches of huge pages. */
 TEST(Patches, FitWhatTheyChange) {
   std::string fits, comes_out;
   for (const char* version : {"6.12.95", "6.12.96", "7.2"}) {
     const kernel_info& kernel = *find_kernel(version);
-    for (unsigned i = 0; i < patch_count(); ++i) {
-      const patch_info& patch = patch_at(i);
+    for (const patch_info& patch : thp_patches()) {
       const bool there = (kernel.patches & patch_bit(patch.patch)) != 0;
       EXPECT_EQ(patch_fits(kernel, patch), !there && refusal(version, {patch.patch}).empty());
       if (patch_fits(kernel, patch)) fits += std::string(patch.slug) + " ";

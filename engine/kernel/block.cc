@@ -3,7 +3,7 @@
 // kept but what a filesystem can see: submission returns at once, requests end later, in any
 // order, in a task that may sleep (a workqueue, as ext4 and XFS use for their completions).
 //
-// Left out: plugging, merging, splitting, FUA, partial completion. A request ends when all its blocks
+// Left out: plugging, merging and splitting of requests, FUA, partial completion. A request ends when all its blocks
 // are transferred, one after the other; a block is written whole.
 //
 // Lock: queue_lock, innermost.
@@ -41,33 +41,48 @@ unsigned char *own_block(block_device *bdev, std::uint64_t block)
 	return bdev->own[block];
 }
 
-void transfer_read(const block_device *bdev, bio *request)
+/* Calls visit(folio, offset in it, bytes of the request before it, disk block) for each block. */
+template <typename Visit>
+void for_each_block(const block_device *bdev, const bio *request, Visit visit)
 {
-	FRAME(bio_transfer_read);
-	std::vector<unsigned char> bytes(bdev->block_size);
-	for (std::size_t i = 0; i < request->blocks.size(); i++) {
-		bdev->media.read();
-		disk_peek(bdev, request->blocks[i], bytes.data());
-		folio_write_contents(request->bi_folio, request->offset + i * bdev->block_size,
-				     bytes.data(), bytes.size());
+	std::size_t done = 0;
+	for (const bio_vec &part : request->bi_io_vec) {
+		for (std::size_t at = 0; at < part.bv_len; at += bdev->block_size) {
+			visit(part.bv_folio, part.bv_offset + at, done,
+			      request->blocks[done / bdev->block_size]);
+			done += bdev->block_size;
+		}
 	}
 }
 
-void transfer_write(block_device *bdev, bio *request)
+void transfer_read(const block_device *bdev, const bio *request)
+{
+	FRAME(bio_transfer_read);
+	std::vector<unsigned char> bytes(bdev->block_size);
+	for_each_block(bdev, request,
+		       [&](folio *f, std::size_t offset, std::size_t, std::uint64_t block) {
+			       bdev->media.read();
+			       disk_peek(bdev, block, bytes.data());
+			       folio_write_contents(f, offset, bytes.data(), bytes.size());
+		       });
+}
+
+void transfer_write(block_device *bdev, const bio *request)
 {
 	FRAME(bio_transfer_write);
 	observer *watcher = this_machine().watcher;
 	std::vector<unsigned char> bytes(bdev->block_size);
-	for (std::size_t i = 0; i < request->blocks.size(); i++) {
-		const std::size_t at = i * bdev->block_size;
-		folio_read_contents(request->bi_folio, request->offset + at, bytes.data(),
-				    bytes.size());
-		bdev->media.inc();
-		std::memcpy(own_block(bdev, request->blocks[i]), bytes.data(), bytes.size());
-		watcher->disk_wrote(request->blocks[i], bytes.data());
-		watcher->block_written(*request->owner, request->pos + static_cast<loff_t>(at),
-				       bdev->block_size);
-	}
+	for_each_block(
+		bdev, request,
+		[&](const folio *f, std::size_t offset, std::size_t done, std::uint64_t block) {
+			folio_read_contents(f, offset, bytes.data(), bytes.size());
+			bdev->media.inc();
+			std::memcpy(own_block(bdev, block), bytes.data(), bytes.size());
+			watcher->disk_wrote(block, bytes.data());
+			watcher->block_written(*request->owner,
+					       request->pos + static_cast<loff_t>(done),
+					       bdev->block_size);
+		});
 }
 
 /* Any request in flight, or null. */
@@ -96,10 +111,15 @@ block_device::block_device(const geometry &geo)
 void bio_add_folio(bio *request, folio *f, std::size_t len, std::size_t offset)
 {
 	FRAME(bio_add_folio);
-	CHECK(request->bi_folio == nullptr);
-	request->bi_folio = f;
-	request->offset = offset;
-	request->len = len;
+	request->bi_io_vec.push_back({ f, offset, len });
+	request->len += len;
+}
+
+void bio_add_folio_nofail(bio *request, folio *f, std::size_t len, std::size_t offset)
+{
+	FRAME(bio_add_folio_nofail);
+	request->bi_io_vec.push_back({ f, offset, len });
+	request->len += len;
 }
 
 /* Any context. Whoever submits a write has set PG_writeback; nothing else keeps the folio. */

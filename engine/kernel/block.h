@@ -24,14 +24,20 @@ struct inode;
 
 enum class bio_op : std::uint8_t { READ, WRITE };
 
+/* Bytes of a folio; a multiple of the block size. */
+struct bio_vec {
+	folio *bv_folio;
+	std::size_t bv_offset; /* within the folio */
+	std::size_t bv_len;
+};
+
 struct bio {
 	bio_op op;
-	folio *bi_folio = nullptr;
-	std::size_t offset = 0; /* bytes within the folio */
-	std::size_t len = 0; /* bytes; a multiple of the block size */
-	std::vector<std::uint64_t> blocks; /* one per block of the range; BLOCK_HOLE reads zeros */
+	std::vector<bio_vec> bi_io_vec; /* in the order of the blocks */
+	std::size_t len = 0; /* bytes of all of them */
+	std::vector<std::uint64_t> blocks; /* one per block of them; BLOCK_HOLE reads zeros */
 	inode *owner;
-	loff_t pos; /* file position of `offset`, for the observer */
+	loff_t pos; /* where a write's bytes are in the file, one after the other: for the observer */
 	bool unwritten = false; /* the blocks, or some of them, are new; the filesystem's */
 	int status = 0; /* 0 or -EIO */
 	void (*end_io)(bio *) = nullptr; /* in the completion task; frees the bio */
@@ -54,8 +60,13 @@ struct block_device {
 	}
 };
 
-/* The request is for this part of a folio; the only one it has. */
+/* The request is for this part of a folio, too. `blocks` is the caller's to extend. */
 void bio_add_folio(bio *request, folio *f, std::size_t len, std::size_t offset);
+void bio_add_folio_nofail(bio *request, folio *f, std::size_t len, std::size_t offset);
+inline folio *bio_first_folio(const bio *request)
+{
+	return request->bi_io_vec.front().bv_folio;
+}
 void submit_bio(bio *request);
 /* Returns when every write that completed before is on the medium. Any context. */
 void blkdev_issue_flush(block_device *bdev);

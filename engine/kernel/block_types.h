@@ -16,6 +16,8 @@ namespace kernel
 {
 
 extern const interleaf::BlockType simple_inode_block;
+extern const interleaf::BlockType xfs_inode_block;
+extern const interleaf::BlockType iomap_folio_state_block;
 extern const interleaf::BlockType file_block;
 extern const interleaf::BlockType super_block_block;
 extern const interleaf::BlockType block_device_block;

@@ -51,6 +51,8 @@ constexpr interleaf::BlockField super_block_fields[] = {
 	FIELD(super_block, s_log),
 	FIELD(super_block, s_wb.list_lock),
 	FIELD(super_block, s_wb.dwork),
+	FIELD(super_block, s_end_io.lock),
+	FIELD(super_block, s_end_io.work),
 };
 
 constexpr interleaf::BlockField block_device_fields[] = {

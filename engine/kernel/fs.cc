@@ -26,6 +26,7 @@ constexpr interleaf::LockClass i_lock_class{ "i_lock" };
 constexpr interleaf::LockClass invalidate_lock_class{ "invalidate_lock" };
 constexpr interleaf::LockClass i_mmap_rwsem_class{ "i_mmap_rwsem" };
 constexpr interleaf::LockClass alloc_lock_class{ "alloc_lock" };
+constexpr interleaf::LockClass workqueue_lock_class{ "workqueue lock" };
 
 } // namespace
 
@@ -41,6 +42,31 @@ inode::inode(super_block *sb, std::string file_name, unsigned ino)
 }
 
 super_block::super_block() : alloc_lock(alloc_lock_class) {}
+
+inode_workqueue::inode_workqueue() : lock(workqueue_lock_class) {}
+
+void inode_workqueue::queue(inode *node)
+{
+	lock.lock();
+	inodes.push_back(node);
+	lock.unlock();
+	work.wake_up();
+}
+
+inode *inode_workqueue::wait()
+{
+	inode *next = nullptr;
+	work.wait_event([&] {
+		lock.lock();
+		if (!inodes.empty()) {
+			next = inodes.front();
+			inodes.erase(inodes.begin());
+		}
+		lock.unlock();
+		return next != nullptr;
+	});
+	return next;
+}
 
 inode *find_inode(std::string_view name)
 {
@@ -80,6 +106,15 @@ void place_contents(inode *node, loff_t size, const unsigned char *bytes)
 		sb->s_op->map_block(node, at / step, block);
 		disk_poke(sb->s_bdev, block, bytes + at);
 	}
+}
+
+void generic_shutdown_super(super_block *sb)
+{
+	FRAME(generic_shutdown_super);
+	if (sb->s_op->evict_inode == nullptr)
+		return;
+	for (inode *node : sb->inodes)
+		sb->s_op->evict_inode(node);
 }
 
 void peek_disk(const inode *node, loff_t pos, std::size_t len, void *to)

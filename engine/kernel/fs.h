@@ -63,6 +63,8 @@ struct address_space_operations {
 	bool (*release_folio)(folio *, gfp_t); /* true: private data is gone */
 	int (*launder_folio)(folio *);
 	void (*free_folio)(folio *);
+	/* Of a folio that is not uptodate: are these bytes? Null: they are not. */
+	bool (*is_partially_uptodate)(folio *, std::size_t from, std::size_t count);
 };
 
 struct address_space {
@@ -142,6 +144,8 @@ struct super_operations {
 	inode *(*alloc_inode)(super_block *, std::string_view name, unsigned ino);
 	/* In set-up: the file has this block of the disk at `index`, WRITTEN. Ascending indexes. */
 	void (*map_block)(inode *, std::uint64_t index, std::uint64_t block);
+	/* Everything was written back; nobody will use the inode again. Null: nothing to do. */
+	void (*evict_inode)(inode *) = nullptr;
 	/* For set-up, oracle and reports, no points: what is at a block, and how many blocks from
 	 * the first one on there are that may be anything but HOLE. */
 	block_state (*peek_block)(const inode *, std::uint64_t index);
@@ -201,15 +205,28 @@ struct bdi_writeback {
 	bdi_writeback();
 };
 
+/* Inodes that a task of the filesystem has to look after, in order. */
+struct inode_workqueue {
+	interleaf::Spinlock lock;
+	std::vector<inode *> inodes; /* lock */
+	interleaf::WaitQueue work{ "work" };
+
+	inode_workqueue();
+	void queue(inode *node); /* any context */
+	inode *wait(); /* sleeps; takes it off */
+};
+
 struct super_block {
 	std::vector<inode *> inodes;
 	interleaf::ObjectNumber inodes_number; /* of the list: looked up and changed within steps */
 	struct block_device *s_bdev = nullptr;
 	const super_operations *s_op = nullptr;
 	std::uint64_t next_block = 0; /* next free block of the disk */
-	interleaf::Spinlock alloc_lock;
+	std::uint64_t delayed_blocks = 0; /* alloc_lock; promised to DELALLOC extents */
+	interleaf::Spinlock alloc_lock; /* and next_block */
 	interleaf::Atomic<std::uint64_t> s_log; /* changes of metadata logged so far */
 	bdi_writeback s_wb;
+	inode_workqueue s_end_io; /* inodes with requests whose end may sleep */
 
 	super_block();
 	static void *operator new(std::size_t bytes)
@@ -302,6 +319,8 @@ inode *create_inode(std::string_view name); /* a new empty file */
  * blocks, which live as long as the World or lie in the arena; null: a hole.
  */
 void place_contents(inode *node, loff_t size, const unsigned char *bytes);
+/* At unmount, after sync_filesystem(): the filesystem checks what it keeps of its inodes. */
+void generic_shutdown_super(super_block *sb);
 /*
  * What the disk has for the file's bytes [pos, pos + len), zeros where nothing was written, whatever
  * the sizes say. For tests, reports and the oracle; no points.

@@ -178,6 +178,11 @@ unsigned filemap_fault(vm_fault *vmf);
 unsigned filemap_map_pages(vm_fault *vmf, pgoff_t start, pgoff_t end);
 /* The filesystem's ->page_mkwrite according to its persona. */
 unsigned filemap_page_mkwrite(vm_fault *vmf);
+/*
+ * For ->page_mkwrite: locks the folio if it is still a page of this file; `used` becomes how much of it
+ * lies inside. False: truncated, and not locked. page_mkwrite.cc
+ */
+bool lock_for_mkwrite(folio *f, const address_space *mapping, std::size_t *used);
 
 /* Zapping (P9). */
 void zap_page_range(vm_area_struct *vma, std::uint64_t start, std::uint64_t end, bool even_cows);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // ->page_mkwrite of each persona: what a filesystem does before a page of a shared mapping becomes
-// writable (fs/buffer.c, ext4, xfs, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite().
+// writable (fs/buffer.c, ext4, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite().
 //
-// ext4 and XFS hold invalidate_lock shared, so that truncate and hole punch wait; btrfs and the
-// generic one have the folio lock only.
+// ext4 holds invalidate_lock shared, so that truncate and hole punch wait; btrfs and the generic one
+// have the folio lock only.
 //
 // Left out: file times, freezing, killable locking.
 //
@@ -20,13 +20,6 @@
 namespace kernel
 {
 
-namespace
-{
-
-/*
- * Locks the folio and looks whether it is still a page of this file; NULL mapping or another one:
- * truncated. `used` is how much of it lies inside the file. False: unlocked again.
- */
 bool lock_for_mkwrite(folio *f, const address_space *mapping, std::size_t *used)
 {
 	folio_lock(f);
@@ -44,6 +37,9 @@ bool lock_for_mkwrite(folio *f, const address_space *mapping, std::size_t *used)
 		interleaf::Scheduler::current()->relax();
 	return false;
 }
+
+namespace
+{
 
 /* Space for the folio's part of the file, then dirt. Unlocks the folio if it fails. */
 unsigned reserve_and_dirty(folio *f, std::size_t used)
@@ -72,25 +68,6 @@ unsigned block_page_mkwrite(folio *f, address_space *mapping)
 	return VM_FAULT_LOCKED;
 }
 
-unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
-{
-	FRAME(iomap_page_mkwrite);
-	std::size_t used;
-	if (!lock_for_mkwrite(f, mapping, &used))
-		return VM_FAULT_NOPAGE;
-	const auto pos = static_cast<loff_t>(f->index.load() << page_shift());
-	iomap_iteration iter{ .node = mapping->host, .pos = pos, .len = used };
-	int ret;
-	while ((ret = iomap_iter(&iter)) > 0)
-		folio_mark_dirty(f);
-	if (ret < 0) {
-		folio_unlock(f);
-		return VM_FAULT_SIGBUS;
-	}
-	folio_wait_stable(f);
-	return VM_FAULT_LOCKED;
-}
-
 } // namespace
 
 unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
@@ -100,18 +77,6 @@ unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
 	if (locks)
 		filemap_invalidate_lock_shared(mapping);
 	const unsigned ret = block_page_mkwrite(f, mapping);
-	if (locks)
-		filemap_invalidate_unlock_shared(mapping);
-	return ret;
-}
-
-unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)
-{
-	FRAME(xfs_filemap_page_mkwrite);
-	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
-	if (locks)
-		filemap_invalidate_lock_shared(mapping);
-	const unsigned ret = iomap_page_mkwrite(f, mapping);
 	if (locks)
 		filemap_invalidate_unlock_shared(mapping);
 	return ret;

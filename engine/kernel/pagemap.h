@@ -140,6 +140,20 @@ int invalidate_inode_pages2_range(address_space *mapping, pgoff_t start, pgoff_t
 int invalidate_inode_pages2(address_space *mapping);
 long mapping_evict_folio(address_space *mapping, folio *f);
 
+/*
+ * What the page cache has of the bytes [start, end): SEEK_DATA, the first that is uptodate, or -ENXIO;
+ * SEEK_HOLE, the first that is not, or end. May sleep. filemap_seek.cc
+ */
+loff_t mapping_seek_hole_data(address_space *mapping, loff_t start, loff_t end, int whence);
+
+/*
+ * The folios of the pages from *start to end that are dirty or under writeback, or that somebody else
+ * has locked, so that nobody can tell. Takes references. *start becomes the page behind them: end + 1,
+ * or less if the batch is full. Does not sleep. filemap_seek.cc
+ */
+void filemap_get_folios_dirty(address_space *mapping, pgoff_t *start, pgoff_t end,
+			      folio_batch *fbatch);
+
 /* Faults (P12): see mm.h. */
 
 } // namespace kernel

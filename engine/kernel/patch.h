@@ -49,6 +49,33 @@ enum class Patch : std::uint8_t {
 	kPurgeCleanOnly, /* open-purge-clean-only: dirty folios stay */
 	kOpenRefuse, /* open-refuse-thp: -ETXTBSY instead of the purge */
 	kPutAfterSkip, /* find-lock-entries-uaf: what is skipped is put last */
+
+	/* iomap and XFS, oldest first; patch_iomap.cc. */
+	kFaultHasNoEnd, /* xfs-fault-has-no-end: a failed page fault cleans nothing up */
+	kPunchUnderLock, /* xfs-punch-under-lock: a failed write takes invalidate_lock to clean up */
+	kFailedWriteKeepsCache, /* iomap-failed-write-keeps-cache: and scans it for dirty folios */
+	kScanEofLimit, /* iomap-release-scan-eof: up to the end of the file */
+	kPunchByteRange, /* xfs-punch-byte-range: the range of a punch is in bytes */
+	kWriteValidity, /* iomap-write-validity: a write notices that its iomap is stale */
+	kDiscardToFolioEnd, /* xfs-discard-folio-end: a discarded folio is not an empty range */
+	kIfsDirtyBits, /* iomap-dirty-blocks: a folio knows which of its blocks are dirty */
+	kPunchCleanSubblocks, /* iomap-punch-clean-blocks: the others lose their reservation */
+	kWritebackBitEarly, /* iomap-writeback-bit-early: PG_writeback before the blocks are mapped */
+	kScanRetryEqual, /* iomap-release-scan-retry: if the folio found has left the cache */
+	kZeroRangeFlushAll, /* iomap-zero-range-flush-all: zero range writes back first */
+	kZeroRangeFlush, /* iomap-zero-range-flush: only if it meets unwritten extents or holes */
+	kExtendingWriteLocks, /* xfs-zero-eof-under-lock: a write behind the end locks faults out */
+	kIoendSizeClamp, /* iomap-ioend-size: a request ends where the file did */
+	kZeroConvertsDelalloc, /* xfs-zero-converts-delalloc: behind the end of the file */
+	kIsizeExtendedZeroes, /* isize-extended-zeroes: the page that the file ended in, if dirty */
+	kZeroRangeEofBlock, /* iomap-zero-range-eof-block: the first block, if dirty, unasked */
+	kZeroPastEofWarn, /* iomap-zero-past-eof-warn: a folio behind the end of the file */
+	kZeroRangeBatch, /* iomap-zero-range-batch: zeroes the dirty folios over unwritten extents */
+	kZeroRangeBatchOnStack, /* iomap-zero-range-batch-on-stack: which needs no memory */
+	kZeroRangeBatchStable, /* iomap-zero-range-batch-stable: and waits for their writeback */
+	kZeroRangeNoHoleFlush, /* iomap-zero-range-no-hole-flush: holes are skipped, dirty or not */
+	kInsertRangeFlush, /* xfs-insert-range-flush: the last page, before the file grows */
+	kForceZeroRange, /* xfs-force-zero-range: FALLOC_FL_ZERO_RANGE as the debug tag makes it */
 	kCount,
 };
 
@@ -85,6 +112,7 @@ struct patch_info {
 
 /* The tables of the families, one after the other the table of all: in the order of Patch. */
 std::span<const patch_info> thp_patches(); /* patch_thp.cc */
+std::span<const patch_info> iomap_patches(); /* patch_iomap.cc */
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */

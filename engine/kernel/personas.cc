@@ -4,6 +4,7 @@
 
 #include "engine/kernel/config.h"
 #include "engine/kernel/simple_fs.h"
+#include "engine/kernel/xfs/xfs_inode.h"
 
 namespace kernel
 {
@@ -43,7 +44,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.delayed_allocation = true,
 		.s_op = &simple_super_operations,
 	},
-	/* Blocks are as large as pages: iomap attaches no private data. */
+	/* iomap attaches private data to folios of several blocks. */
 	{
 		.name = "xfs",
 		.large_folios = true,
@@ -52,7 +53,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
 		.delayed_allocation = true,
-		.s_op = &simple_super_operations,
+		.s_op = &xfs_super_operations,
 	},
 } };
 

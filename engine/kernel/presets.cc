@@ -12,14 +12,33 @@ namespace
 
 using enum Patch;
 
+/* iomap and XFS. */
+constexpr patch_set kIomap6_2 =
+	patch_bits({ kFaultHasNoEnd, kPunchUnderLock, kFailedWriteKeepsCache, kScanEofLimit,
+		     kPunchByteRange, kWriteValidity });
+constexpr patch_set kIomap6_3 = kIomap6_2 | patch_bit(kDiscardToFolioEnd);
+constexpr patch_set kIomap6_6 = kIomap6_3 | patch_bits({ kIfsDirtyBits, kPunchCleanSubblocks });
+constexpr patch_set kIomap6_12 =
+	kIomap6_6 |
+	patch_bits({ kWritebackBitEarly, kScanRetryEqual, kZeroRangeFlushAll, kZeroRangeFlush,
+		     kExtendingWriteLocks, kIoendSizeClamp, kZeroConvertsDelalloc });
+constexpr patch_set kIomap6_18 =
+	kIomap6_12 | patch_bits({ kIsizeExtendedZeroes, kZeroRangeEofBlock, kZeroPastEofWarn });
+constexpr patch_set kIomap6_19 =
+	kIomap6_18 | patch_bits({ kZeroRangeBatch, kZeroRangeBatchOnStack, kZeroRangeBatchStable });
+constexpr patch_set kIomap7_1 =
+	kIomap6_19 | patch_bits({ kZeroRangeNoHoleFlush, kInsertRangeFlush });
+
 /* Each set holds what the one before it has. */
 constexpr patch_set k5_15_4 = patch_bits({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock,
 					   kPurgeKeepsPrivate, kSplitCountsThp, kNoIndexAssert });
 constexpr patch_set k6_0 = k5_15_4 | patch_bits({ kFolioTruncate, kUnmapByRmap });
 constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
-constexpr patch_set k6_6 = k6_1 | patch_bit(kCollapseKeepsOldFolios);
-constexpr patch_set k6_12 = k6_6 | patch_bit(kNoVmExec);
-constexpr patch_set k7_1 = k6_12 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
+constexpr patch_set k6_2 = k6_1 | kIomap6_2;
+constexpr patch_set k6_6 = k6_2 | kIomap6_6 | patch_bit(kCollapseKeepsOldFolios);
+constexpr patch_set k6_12 = k6_6 | kIomap6_12 | patch_bit(kNoVmExec);
+constexpr patch_set k7_1 =
+	k6_12 | kIomap7_1 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
 constexpr patch_set k7_2 =
 	k7_1 | patch_bits({ kDirtyRecheck, kThpNeedsLargeFolios, kNoPurge, kCollapseWritable });
 
@@ -55,28 +74,28 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "6.1.92",
 		.alias = "",
-		.patches = k6_1,
+		.patches = k6_1 | kIomap6_3,
 		.folio_batch = 15,
 		.summary = "6.1 with the iomap fixes of 6.2",
 	},
 	{
 		.name = "6.1.192",
 		.alias = "6.1",
-		.patches = k6_1 | patch_bit(kZapKeepsPmdDirt),
+		.patches = k6_1 | kIomap6_3 | patch_bits({ kScanRetryEqual, kZapKeepsPmdDirt }),
 		.folio_batch = 15,
 		.summary = "a huge page is one entry; collapse replaces pages one by one",
 	},
 	{
 		.name = "6.2",
 		.alias = "",
-		.patches = k6_1,
+		.patches = k6_2,
 		.folio_batch = 15,
 		.summary = "a failed write leaves the page cache alone, a stale iomap is noticed",
 	},
 	{
 		.name = "6.3",
 		.alias = "",
-		.patches = k6_1,
+		.patches = k6_2 | kIomap6_3,
 		.folio_batch = 15,
 		.summary = "6.2 with the first repairs of its iomap fixes",
 	},
@@ -104,14 +123,14 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "6.18",
 		.alias = "",
-		.patches = k6_12,
+		.patches = k6_12 | kIomap6_18,
 		.folio_batch = 31,
 		.summary = "zero range flushes, but not the block that it starts in",
 	},
 	{
 		.name = "6.19",
 		.alias = "",
-		.patches = k6_12,
+		.patches = k6_12 | kIomap6_19,
 		.folio_batch = 31,
 		.summary = "zero range takes the dirty folios over unwritten extents in a batch",
 	},

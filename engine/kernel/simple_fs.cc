@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind the personas. A block map per file, delayed allocation, private data,
+// The filesystem behind the personas but XFS. A block map per file, delayed allocation, private data,
 // buffered I/O with a request per folio, size changes; one body of code for all, with the calls in
-// the order in which ext4, XFS, btrfs and ext2 ("generic") of 6.12 make them, under their names.
+// the order in which ext4, btrfs and ext2 ("generic") of 6.12 make them, under their names.
 //
 // Metadata: a block that writeback allocates is unwritten until its data is on the disk; the block
 // map and the size then go to a log in memory, which fsync forces out. The log has no blocks of its
@@ -103,11 +103,9 @@ struct filesystem {
 	inode_operations inode_ops;
 	file_operations file_ops;
 	bool buffer_heads; /* dirt goes through buffers, and before PG_uptodate */
-	bool writeback_before_map; /* PG_writeback is set before blocks are looked up */
 	bool zeroes_eof_block; /* before a write or truncate that leaves a gap behind it */
 	bool stable_writes;
 	bool reads_zero_tail = false; /* what was read behind the end of the file is zeroed */
-	bool reserves_before_folio = false; /* a write's blocks, before it looks for its folios */
 	writeback_loop loop;
 	long (*perform_write)(file *, loff_t, const void *, std::size_t) = generic_perform_write;
 	unsigned get_folio_flags = 0; /* besides FGP_WRITEBEGIN */
@@ -308,18 +306,6 @@ int reserve_blocks(const folio *f, std::size_t offset, std::size_t len)
 			       &blocks, &unwritten);
 }
 
-/* Where the bytes are; if they are to be written, their blocks are reserved. May sleep. 0, -ENOSPC. */
-int xfs_buffered_write_iomap_begin(iomap_iteration *iter)
-{
-	FRAME(xfs_buffered_write_iomap_begin);
-	const block_range range = blocks_of(iter->pos, iter->len);
-	bool unwritten = false;
-	if (!iter->zero)
-		return allocate_blocks(iter->node, range, true, &iter->blocks, &unwritten);
-	iter->blocks = look_up_blocks(iter->node, range);
-	return 0;
-}
-
 /* Frees all blocks beyond `size` and makes it the size on disk. Sleeps for block_lock. */
 void free_blocks(inode *file, loff_t size)
 {
@@ -418,13 +404,6 @@ void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 		free_buffers(f);
 }
 
-/* iomap has no state of blocks where they are as large as pages. */
-bool iomap_dirty_folio(address_space *mapping, folio *f)
-{
-	FRAME(iomap_dirty_folio);
-	return filemap_dirty_folio(mapping, f);
-}
-
 /* ext4: who makes a folio dirty has prepared it, and holds its lock or a mapping of it that is
  * dirty already. */
 bool ext4_dirty_folio(address_space *mapping, folio *f)
@@ -451,7 +430,7 @@ void zero_read_tail(const bio *request)
 
 void end_read(bio *request)
 {
-	folio *f = request->bi_folio;
+	folio *f = bio_first_folio(request);
 	const Frame frame(filesystem_of(request->owner->i_mapping).names.end_read);
 	const bool success = request->status == 0;
 	if (success)
@@ -552,7 +531,7 @@ void simple_readahead(readahead_control *ractl)
 void end_write(bio *request)
 {
 	simple_inode *node = SIMPLE_I(request->owner);
-	folio *f = request->bi_folio;
+	folio *f = bio_first_folio(request);
 	const Frame frame(filesystem_of(node->i_mapping).names.end_write);
 	if (request->status != 0) {
 		mapping_set_error(node->i_mapping, request->status);
@@ -593,7 +572,7 @@ void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t used
 		zero_behind(f, used);
 	}
 	const optional_frame fill(fs.names.fill_bio);
-	if (!fs.writeback_before_map) {
+	{
 		const optional_frame start(fs.names.start_writeback);
 		folio_start_writeback(f);
 	}
@@ -637,8 +616,6 @@ int simple_writepage(folio *f, writeback_control *, void *data)
 	const std::size_t len = (range.end - range.first) * block_size();
 	if (fs.names.attach_private.name[0] != '\0')
 		create_buffers(f);
-	if (fs.writeback_before_map)
-		folio_start_writeback(f);
 	auto *request =
 		new bio{ .op = bio_op::WRITE, .owner = node, .pos = pos, .end_io = end_write };
 	const int error =
@@ -698,7 +675,7 @@ int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len,
 	int error = 0;
 	if (!folio_test_uptodate(f) && count != folio_size(f))
 		error = read_and_wait(mapping->host, f);
-	if (error == 0 && !fs.reserves_before_folio)
+	if (error == 0)
 		error = simple_fs_prepare_write(f, offset, count);
 	if (error != 0) {
 		folio_unlock(f);
@@ -774,82 +751,17 @@ int btrfs_write_end(file *, address_space *mapping, loff_t pos, unsigned len, un
 	return static_cast<int>(copied);
 }
 
-void iomap_set_range_uptodate(folio *f)
-{
-	FRAME(iomap_set_range_uptodate);
-	if (!folio_test_uptodate(f))
-		folio_set_uptodate(f);
-}
-
-unsigned iomap_write_end(address_space *mapping, folio *f, unsigned len, unsigned copied)
-{
-	FRAME(iomap_write_end);
-	copied = usable(f, len, copied);
-	if (copied != 0) {
-		iomap_set_range_uptodate(f);
-		filemap_dirty_folio(mapping, f);
-	}
-	return copied;
-}
-
-void __iomap_put_folio(folio *f)
-{
-	FRAME(__iomap_put_folio);
-	folio_unlock(f);
-	folio_put(f);
-}
-
-/* XFS: the end of iomap_write_iter()'s turn. */
-int xfs_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
-		  folio *f, void *)
-{
-	copied = iomap_write_end(mapping, f, len, copied);
-	const loff_t old_size = extend_size(mapping->host, pos, copied);
-	__iomap_put_folio(f);
-	if (copied != 0 && old_size < pos)
-		pagecache_isize_extended(mapping->host, old_size, pos);
-	return static_cast<int>(copied);
-}
-
-/* A hole has nothing to zero. As zero_eof_block(). */
-int iomap_zero_range(inode *node, loff_t pos, std::size_t len, bool *did_zeroing)
-{
-	FRAME(iomap_zero_range);
-	address_space *mapping = node->i_mapping;
-	iomap_iteration iter{ .node = node, .pos = pos, .len = len, .zero = true };
-	int ret;
-	while ((ret = iomap_iter(&iter)) > 0) {
-		if (iter.blocks.front() == BLOCK_HOLE)
-			continue;
-		folio *f = nullptr;
-		ret = mapping->a_ops->write_begin(nullptr, mapping, pos, static_cast<unsigned>(len),
-						  &f, nullptr);
-		if (ret != 0)
-			return ret;
-		folio_zero_contents(f, static_cast<std::size_t>(pos - folio_pos(f)), len);
-		folio_mark_accessed(f);
-		const auto count = static_cast<unsigned>(len);
-		iomap_write_end(mapping, f, count, count);
-		__iomap_put_folio(f);
-		if (did_zeroing != nullptr)
-			*did_zeroing = true;
-	}
-	return ret;
-}
-
 /*
  * Zeroes the cached bytes from `from` to the end of its block and makes them dirty; a hole has
- * nothing to zero. i_rwsem held for write; sleeps. 0, -ENOMEM, -EIO. *did_zeroing is set if it did.
+ * nothing to zero. i_rwsem held for write; sleeps. 0, -ENOMEM, -EIO.
  */
-int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
+int zero_eof_block(inode *node, loff_t from)
 {
 	address_space *mapping = node->i_mapping;
 	const Frame frame(filesystem_of(mapping).names.zero_eof_block);
 	const std::size_t in_block = static_cast<std::uint64_t>(from) % block_size();
 	if (in_block == 0)
 		return 0;
-	if (filesystem_of(mapping).reserves_before_folio)
-		return iomap_zero_range(node, from, block_size() - in_block, did_zeroing);
 	if (look_up_blocks(node, blocks_of(from, 1)).front() == BLOCK_HOLE)
 		return 0;
 
@@ -873,8 +785,6 @@ int zero_eof_block(inode *node, loff_t from, bool *did_zeroing = nullptr)
 			mark_buffer_dirty(mapping, f);
 		else
 			folio_mark_dirty(f);
-		if (did_zeroing != nullptr)
-			*did_zeroing = true;
 	}
 	folio_unlock(f);
 	folio_put(f);
@@ -949,32 +859,6 @@ int ext4_setattr(inode *node, loff_t size)
 	return 0;
 }
 
-/* XFS: the EOF block is zeroed in the cache while the old size still holds, and written if so. */
-int xfs_setattr_size(inode *node, loff_t size)
-{
-	FRAME(xfs_setattr_size);
-	address_space *mapping = node->i_mapping;
-	truncate_lock(mapping);
-	const loff_t old_size = node->i_size.load();
-	bool did_zeroing = false;
-	int error = zero_eof_block(node, size > old_size ? old_size : size, &did_zeroing);
-	if (error == 0) {
-		truncate_setsize(node, size);
-		const loff_t disk_size = node->i_disksize.load();
-		/* Else a crash could show the gap before what was written up to the old end. */
-		if (did_zeroing || (size > disk_size && old_size != disk_size))
-			error = filemap_write_and_wait_range(mapping, disk_size, size - 1);
-	}
-	if (error == 0) {
-		if (size <= old_size)
-			free_blocks(node, size);
-		else
-			set_disksize(node, size);
-	}
-	truncate_unlock(mapping);
-	return error;
-}
-
 /* btrfs: growing zeroes behind the old end; shrinking changes the size first and writes what is
  * dirty in the EOF block before the blocks go. */
 int btrfs_setsize(inode *node, loff_t size)
@@ -1018,22 +902,6 @@ long btrfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 	return filemap_read(f, pos, to, len, 0);
 }
 
-/* XFS: a read is atomic against a write. */
-long xfs_file_buffered_read(file *f, loff_t pos, void *to, std::size_t len)
-{
-	FRAME(xfs_file_buffered_read);
-	inode_lock_shared(f->f_inode);
-	const long got = generic_file_read_iter(f, pos, to, len);
-	inode_unlock_shared(f->f_inode);
-	return got;
-}
-
-long xfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
-{
-	FRAME(xfs_file_read_iter);
-	return xfs_file_buffered_read(f, pos, to, len);
-}
-
 /*
  * btrfs: btrfs_buffered_write() itself is the loop. Linux takes as many folios as fit into an array
  * at a time; here one.
@@ -1047,17 +915,6 @@ long btrfs_perform_write(file *f, loff_t pos, const void *from, std::size_t len)
 	if (written > 0)
 		pagecache_isize_extended(node, old_size, pos + written);
 	return written;
-}
-
-long iomap_file_buffered_write(file *f, loff_t pos, const void *from, std::size_t len)
-{
-	FRAME(iomap_file_buffered_write);
-	iomap_iteration iter{ .node = f->f_inode, .pos = pos, .len = len };
-	long written = 0;
-	int ret;
-	while ((ret = iomap_iter(&iter)) > 0)
-		written = perform_write(f, pos, from, len, balance_dirty_pages_ratelimited_flags);
-	return ret < 0 ? ret : written;
 }
 
 /* Where the write goes; the gap before it becomes zeros. i_rwsem held; sleeps. 0, or an error. */
@@ -1121,7 +978,7 @@ int simple_fsync(file *f, loff_t start, loff_t end, bool)
 	return error;
 }
 
-/* ---- the four ---- */
+/* ---- the three ---- */
 
 constexpr address_space_operations
 a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
@@ -1162,7 +1019,6 @@ constexpr filesystem kGeneric = {
 	.inode_ops = { .setattr_size = ext2_setsize },
 	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter, generic_page_mkwrite),
 	.buffer_heads = false,
-	.writeback_before_map = false,
 	.zeroes_eof_block = false,
 	.stable_writes = false,
 	.names = {
@@ -1194,7 +1050,6 @@ constexpr filesystem kExt4 = {
 	.inode_ops = { .setattr_size = ext4_setattr },
 	.file_ops = f_ops(simple_read_iter, simple_write_iter, ext4_page_mkwrite),
 	.buffer_heads = true,
-	.writeback_before_map = false,
 	.zeroes_eof_block = false,
 	.stable_writes = false,
 	.loop = { .own = true, .keeps_dirty = true },
@@ -1234,7 +1089,6 @@ constexpr filesystem kBtrfs = {
 	.inode_ops = { .setattr_size = btrfs_setsize },
 	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter, btrfs_page_mkwrite),
 	.buffer_heads = false,
-	.writeback_before_map = false,
 	.zeroes_eof_block = true,
 	.stable_writes = true,
 	.reads_zero_tail = true,
@@ -1273,44 +1127,7 @@ constexpr filesystem kBtrfs = {
 	},
 };
 
-constexpr filesystem kXfs = {
-	.a_ops = a_ops(nullptr, iomap_dirty_folio, xfs_write_end),
-	.persona_name = "xfs",
-	.inode_ops = { .setattr_size = xfs_setattr_size },
-	.file_ops = f_ops(xfs_file_read_iter, simple_write_iter, xfs_filemap_page_mkwrite),
-	.buffer_heads = false,
-	.writeback_before_map = true,
-	.zeroes_eof_block = true,
-	.stable_writes = false,
-	.reserves_before_folio = true,
-	.perform_write = iomap_file_buffered_write,
-	.names = {
-		.read_folio = Function("xfs_vm_read_folio"),
-		.readahead = Function("xfs_vm_readahead"),
-		.writepages = Function("xfs_vm_writepages"),
-		.writepage = Function("iomap_writepage_map"),
-		.write_begin = Function("iomap_write_begin"),
-		.write_end = Function("iomap_write_end"),
-		.release_folio = Function("iomap_release_folio"),
-		.map_blocks = Function("xfs_map_blocks"),
-		.reserve_blocks = Function("xfs_bmapi_reserve_delalloc"),
-		.end_read = Function("iomap_read_end_io"),
-		.end_write = Function("xfs_end_io"),
-		.zero_eof_block = Function("iomap_truncate_page"),
-		.free_blocks = Function("xfs_itruncate_extents_flags"),
-		.read_iter = Function("xfs_file_read_iter"),
-		.write_iter = Function("xfs_file_write_iter"),
-		.buffered_write = Function("xfs_file_buffered_write"),
-		.fsync = Function("xfs_file_fsync"),
-		.open = Function("xfs_file_open"),
-		.write_loop = Function("iomap_writepages"),
-		.submit = Function("iomap_submit_ioend"),
-		.write_checks = Function("xfs_file_write_checks"),
-		.get_folio = Function("iomap_get_folio"),
-	},
-};
-
-constexpr std::array<const filesystem *, 4> kFilesystems = { &kGeneric, &kExt4, &kBtrfs, &kXfs };
+constexpr std::array<const filesystem *, 3> kFilesystems = { &kGeneric, &kExt4, &kBtrfs };
 
 } // namespace
 
@@ -1318,15 +1135,6 @@ int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
 {
 	create_buffers(f);
 	return reserve_blocks(f, offset, len);
-}
-
-int iomap_iter(iomap_iteration *iter)
-{
-	FRAME(iomap_iter);
-	if (!iter->blocks.empty())
-		return 0;
-	const int error = xfs_buffered_write_iomap_begin(iter);
-	return error != 0 ? error : 1;
 }
 
 static void folio_create_buffers(folio *f)

@@ -37,22 +37,6 @@ int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len);
 unsigned generic_page_mkwrite(folio *f, address_space *mapping);
 unsigned ext4_page_mkwrite(folio *f, address_space *mapping);
 unsigned btrfs_page_mkwrite(folio *f, address_space *mapping);
-unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping);
-
-/*
- * One operation on bytes of a file, as iomap does it for XFS: the blocks of all of them come before
- * the first folio. The iomap is for the whole operation, and nobody looks later whether it still
- * holds; that matters where there are unwritten extents.
- */
-struct iomap_iteration {
-	inode *node;
-	loff_t pos;
-	std::size_t len; /* not 0 */
-	bool zero = false; /* nothing is reserved */
-	std::vector<std::uint64_t> blocks = {}; /* once they were looked up */
-};
-/* 1: go on with the bytes; 0: all is done; -ENOSPC. May sleep. */
-int iomap_iter(iomap_iteration *iter);
 
 /*
  * The two halves of a write to a folio with buffers (fs/buffer.c), for ext4: buffers and blocks for

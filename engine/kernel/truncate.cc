@@ -324,6 +324,14 @@ void pagecache_isize_extended(inode *node, loff_t from, loff_t to)
 		return;
 	if (folio_mkclean(f) != 0)
 		folio_mark_dirty(f);
+	/* What a mapping has stored behind the old end becomes part of the file: writeback, which
+	 * would have zeroed it, comes too late. */
+	if (patched(Patch::kIsizeExtendedZeroes) && folio_test_dirty(f)) {
+		const loff_t pos = folio_pos(f);
+		const loff_t end = std::min(to - pos, static_cast<loff_t>(folio_size(f)));
+		folio_zero_contents(f, static_cast<std::size_t>(from - pos),
+				    static_cast<std::size_t>(end - (from - pos)));
+	}
 	folio_unlock(f);
 	folio_put(f);
 }
