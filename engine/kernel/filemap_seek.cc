@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "engine/kernel/errno.h"
+#include "engine/kernel/filemap.h"
 #include "engine/kernel/machine.h"
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/truncate_pages.h"

@@ -419,7 +419,7 @@ bool ext4_dirty_folio(address_space *mapping, folio *f)
 /* btrfs: what lies behind the end of the file in its last block is not trusted. */
 void zero_read_tail(const bio *request)
 {
-	folio *f = request->bi_folio;
+	folio *f = bio_first_folio(request);
 	if (!filesystem_of(request->owner->i_mapping).reads_zero_tail)
 		return;
 	const loff_t size = std::max(i_size_read(request->owner), request->pos);
