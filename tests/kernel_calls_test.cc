@@ -201,7 +201,7 @@ const Names& ported() {
 const Names kOpaque = {
     // Metadata and its journal.
     "__ext4_journal_start_sb", "__ext4_journal_stop", "ext4_map_blocks", "ext4_reserve_inode_write",
-    "xfs_bmapi_reserve_delalloc", "xfs_map_blocks", "xfs_read_iomap_begin",
+    "xfs_bmapi_reserve_delalloc", "xfs_bmapi_write", "xfs_map_blocks", "xfs_read_iomap_begin",
     // What happens there depends on what earlier calls and other files left in per-CPU batches.
     "__folio_batch_add_and_move", "folio_mark_accessed", "lru_add_drain_cpu", "free_unref_folios",
     // In Linux other tasks do this for it.
