@@ -85,8 +85,8 @@ constexpr Driven kDriven[] = {
     {"punch-hole-inside-dirty-page", "holes",
      "fallocate(fd, FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE", false, "", "", "xfs"},
     {"write-into-unwritten", "holes", "pwrite(fd, pattern(2), 8K, 32K)", false, "", "", "xfs"},
-    {"zero-range-over-dirty-unwritten", "holes", "fallocate(fd, FALLOC_FL_ZERO_RANGE", false, "", "",
-     "xfs"},
+    {"zero-range-over-dirty-unwritten", "holes", "fallocate(fd, FALLOC_FL_ZERO_RANGE", false, "",
+     "", "xfs"},
     {"fsync-unwritten-conversion", "holes", "fsync(fd) = 0", false, "", "", "xfs"},
 };
 

@@ -162,10 +162,9 @@ int xfs_bmapi_convert_one_delalloc(xfs_inode *ip, loff_t offset, iomap *map, std
 	xfs_ilock(ip);
 	const bool there =
 		xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &got) && got.br_startoff <= fsb;
+	VM_WARN_ON_ONCE(!there); /* Linux asserts that this is for the COW fork */
 	if (!there) {
-		/* Linux asserts that this is for the COW fork. */
 		xfs_iunlock(ip);
-		VM_WARN_ON_ONCE(!there);
 		return -EAGAIN;
 	}
 	/* Else somebody else has converted it meanwhile. */
