@@ -407,5 +407,31 @@ TEST(FsxMachine, FindsTheBytesThatNobodyZeroedAndCutsTheSequenceDown) {
   EXPECT_EQ(shown(run_fsx(configuration, {minimum.ops}, options), minimum.ops), "clean");
 }
 
+// generic/363 on XFS: zero range skipped what was dirty over unwritten extents, until c5c810b94cfd.
+TEST(FsxMachine, FindsOnXfsOf66WhatFlushingInZeroRangeCloses) {
+  FsxOptions generate;
+  generate.count = 1000;
+  generate.length_max = 65536;
+  generate.op_max = 16384;
+  const std::vector<FsxOp> ops = generate_fsx(generate);
+  FsxRunOptions options;
+  options.limits.length_max = generate.length_max;
+  options.checks.pollute = true;
+  Overrides overrides;
+  overrides.persona = "xfs";
+  overrides.kernel = "6.6";
+  const auto old = configure_fsx(overrides);
+  const FsxResult result = run_fsx(old, {ops}, options);
+  EXPECT_EQ(fsx_verdict(result), "stale-data") << shown(result, ops);
+  const FsxMinimum minimum = minimize_failure(old, {ops}, options, result, 2000);
+  EXPECT_TRUE(minimum.complete);
+  EXPECT_LE(minimum.ops.size(), 4u) << fsx_text(minimum.ops);
+  overrides.with = {"iomap-zero-range-flush-all"};
+  EXPECT_EQ(shown(run_fsx(configure_fsx(overrides), {ops}, options), ops), "clean");
+  overrides.with = {};
+  overrides.kernel = "6.12.95";
+  EXPECT_EQ(shown(run_fsx(configure_fsx(overrides), {ops}, options), ops), "clean");
+}
+
 }  // namespace
 }  // namespace interleaf

@@ -121,7 +121,8 @@ class Machine {
 }  // namespace
 
 std::shared_ptr<const Configuration> configure_fsx(Overrides overrides) {
-  return configure(parse_scenario(kScenario, "fsx.yaml", overrides.settings), std::move(overrides));
+  Scenario scenario = parse_scenario(kScenario, "fsx.yaml", overrides.settings);
+  return configure(std::move(scenario), std::move(overrides));
 }
 
 FsxResult run_fsx(const std::shared_ptr<const Configuration>& configuration,
