@@ -10,6 +10,7 @@
 //   wait queue,     -                               wait, granted, wake (one waiter or a count)
 //   completion
 //   semaphore       up                              down, trylock, granted
+//   user count      enter, leave                    busy, drain
 //   thread          -                               start, begin, end, join
 //   RCU             read lock, read unlock          start and end of a grace period
 //   private         all: nobody else can see it     -

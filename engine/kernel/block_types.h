@@ -30,5 +30,7 @@ extern const interleaf::BlockType pmd_entries_block;
 extern const interleaf::BlockType pte_entries_block;
 extern const interleaf::BlockType machine_block;
 extern const interleaf::BlockType lru_state_block;
+extern const interleaf::BlockType journal_block;
+extern const interleaf::BlockType transaction_block;
 
 } // namespace kernel
