@@ -27,12 +27,11 @@ TaskId this_task() { return Scheduler::current()->current_id(); }
 CrashLog::Metadata metadata_of(const kernel::inode& node) {
   CrashLog::Metadata metadata;
   metadata.size = static_cast<std::uint64_t>(node.i_disksize.peek());
-  metadata.blocks = node.blocks;
+  const kernel::super_operations& s_op = *node.i_sb->s_op;
+  metadata.blocks.resize(s_op.peek_block_count(&node), kernel::BLOCK_HOLE);
   for (std::size_t i = 0; i < metadata.blocks.size(); ++i) {
-    const bool unwritten = i < node.unwritten.size() && node.unwritten[i];
-    if (unwritten || metadata.blocks[i] == kernel::BLOCK_DELAYED) {
-      metadata.blocks[i] = kernel::BLOCK_HOLE;
-    }
+    const kernel::block_state there = s_op.peek_block(&node, i);
+    if (there.kind == kernel::block_kind::WRITTEN) metadata.blocks[i] = there.block;
   }
   return metadata;
 }

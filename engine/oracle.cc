@@ -32,11 +32,10 @@ const std::uint8_t* contents_of(const kernel::folio& folio, std::uint64_t page) 
   return folio.contents + within * kernel::page_size();
 }
 
-// The bytes of a disk block, or of a hole.
+// What the disk has for a block of the file.
 const std::uint8_t* disk_block(const kernel::inode& node, std::uint64_t block) {
-  if (block >= node.blocks.size()) return zero_page();
-  const std::uint64_t where = node.blocks[block];
-  if (where == kernel::BLOCK_HOLE || where == kernel::BLOCK_DELAYED) return zero_page();
+  const auto [kind, where] = node.i_sb->s_op->peek_block(&node, block);
+  if (kind != kernel::block_kind::WRITTEN) return zero_page();
   const std::vector<const unsigned char*>& data = node.i_sb->s_bdev->data;
   return where >= data.size() || data[where] == nullptr ? zero_page() : data[where];
 }

@@ -20,22 +20,14 @@ struct Cast {
 };
 
 void make_files(const Configuration& configuration, Oracle& oracle) {
-  const kernel::geometry& geometry = configuration.geometry;
   const Scenario& scenario = configuration.scenario;
   for (std::size_t i = 0; i < scenario.files.size(); ++i) {
     const FileSpec& file = scenario.files[i];
     if (!file.exists) continue;
     kernel::inode* node = kernel::create_inode(file.name);
-    node->i_size.poke(static_cast<kernel::loff_t>(file.size));
-    node->i_disksize.poke(static_cast<kernel::loff_t>(file.size));
     const std::vector<std::uint8_t>& image = configuration.image(i);
-    node->blocks.assign((file.size + geometry.block_size - 1) / geometry.block_size,
-                        kernel::BLOCK_HOLE);
-    for (std::size_t block = 0; block < node->blocks.size() && !image.empty(); ++block) {
-      const std::uint64_t where = node->i_sb->next_block++;
-      node->blocks[block] = where;
-      kernel::disk_poke(node->i_sb->s_bdev, where, image.data() + block * geometry.block_size);
-    }
+    kernel::place_contents(node, static_cast<kernel::loff_t>(file.size),
+                           image.empty() ? nullptr : image.data());
     oracle.add_file(*node, file.size, image);
   }
 }

@@ -73,7 +73,7 @@ INSTANTIATE_TEST_SUITE_P(All, Fields, testing::ValuesIn(list_scenarios()), name_
 
 TEST(FieldTables, HaveFieldsThatDoNotOverlap) {
   const BlockType* const types[] = {
-      &kernel::inode_block,        &kernel::file_block,        &kernel::super_block_block,
+      &kernel::simple_inode_block, &kernel::file_block,        &kernel::super_block_block,
       &kernel::block_device_block, &kernel::folio_block,       &kernel::content_numbers_block,
       &kernel::xa_node_block,      &kernel::mm_struct_block,   &kernel::vm_area_struct_block,
       &kernel::pte_table_block,    &kernel::pmd_entries_block, &kernel::pte_entries_block,
@@ -99,7 +99,7 @@ TEST(FieldTables, TellOneTypeFromAnotherByNameAndKeepTheRolesOfSignatures) {
   EXPECT_STREQ(kernel::xa_node_block.role_name(), "xa_node");
   EXPECT_STREQ(kernel::content_numbers_block.role_name(), "page contents");
   // These had no type when the first recordings were made.
-  EXPECT_STREQ(kernel::inode_block.role_name(), "memory");
+  EXPECT_STREQ(kernel::simple_inode_block.role_name(), "memory");
   EXPECT_STREQ(kernel::file_block.role_name(), "memory");
   EXPECT_STREQ(kernel::mm_struct_block.role_name(), "memory");
 }

@@ -214,7 +214,7 @@ TEST(FilemapWrite, SyncWriteIsOnTheDiskWhenItReturns) {
     BUG_ON(IS_ERR(f));
     BUG_ON(vfs_write(f, 5, text.data(), text.size()) != 11);
     unsigned char block[kPage];
-    disk_peek(this_machine().sb->s_bdev, f->f_inode->blocks[0], block);
+    peek_disk(f->f_inode, 0, kPage, block);
     BUG_ON(std::memcmp(block + 5, text.data(), text.size()) != 0);
     filp_close(f);
   });

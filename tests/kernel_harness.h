@@ -100,16 +100,10 @@ class kernel_harness {
     if (options_.khugepaged) spawn_khugepaged(scheduler);
   }
   static void write_to_disk(inode& node, const std::string& bytes) {
-    super_block& sb = *node.i_sb;
-    const std::size_t size = sb.s_bdev->block_size;
-    for (std::size_t at = 0; at < bytes.size(); at += size) {
-      auto* block = new unsigned char[size]();
-      bytes.copy(reinterpret_cast<char*>(block), size, at);
-      node.blocks.push_back(sb.next_block);
-      disk_poke(sb.s_bdev, sb.next_block++, block);
-    }
-    node.i_size.poke(static_cast<loff_t>(bytes.size()));
-    node.i_disksize.poke(static_cast<loff_t>(bytes.size()));
+    const std::size_t block = node.i_sb->s_bdev->block_size;
+    auto* image = new unsigned char[(bytes.size() + block - 1) / block * block]();
+    bytes.copy(reinterpret_cast<char*>(image), bytes.size());
+    place_contents(&node, static_cast<loff_t>(bytes.size()), image);
   }
 
   harness_options options_;

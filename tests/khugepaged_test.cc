@@ -55,9 +55,11 @@ struct june_2026 {
     });
     const bool zeros = std::ranges::all_of(got, [](unsigned char b) { return b == 0; });
     std::string block(kPage, '\0');
-    bool on_disk = node->blocks.size() == end + 2 && node->blocks[end] < BLOCK_DELAYED;
+    const super_operations& s_op = *node->i_sb->s_op;
+    const block_state there = s_op.peek_block(node, end);
+    bool on_disk = s_op.peek_block_count(node) == end + 2 && there.block != BLOCK_HOLE;
     if (on_disk) {
-      disk_peek(node->i_sb->s_bdev, node->blocks[end], block.data());
+      disk_peek(node->i_sb->s_bdev, there.block, block.data());
       on_disk = block == tail.substr(0, kPage);
     }
     return std::string(right   ? "read"

@@ -751,7 +751,7 @@ TEST(Race, StoresAgainstWriteback) {
       const char on_disk = test.harness.inspect([] {
         std::array<char, kPage> block{};
         const inode* node = find_inode("f");
-        disk_peek(node->i_sb->s_bdev, node->blocks[0], block.data());
+        peek_disk(node, 0, block.size(), block.data());
         return block[0];
       });
       ASSERT_EQ(on_disk, '4') << persona << " seed " << seed;

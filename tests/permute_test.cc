@@ -63,10 +63,13 @@ std::string contents_of(const World& world) {
     const auto size = static_cast<std::uint64_t>(node->i_size.peek());
     text += node->name + ": size " + std::to_string(size) + ", " +
             std::to_string(node->i_disksize.peek()) + " on disk; blocks";
-    for (const std::uint64_t block : node->blocks) {
+    const kernel::super_operations& s_op = *m.sb->s_op;
+    for (std::uint64_t i = 0; i < s_op.peek_block_count(node); ++i) {
+      const auto [kind, block] = s_op.peek_block(node, i);
       const auto& data = m.sb->s_bdev->data;
       const bool there = block < data.size() && data[block] != nullptr;
-      text += " " + std::to_string(static_cast<std::int64_t>(block)) + "=" +
+      text += " " + std::to_string(static_cast<int>(kind)) + ":" +
+              std::to_string(static_cast<std::int64_t>(block)) + "=" +
               std::to_string(there ? hash_of(data[block], m.geo.block_size) % 100'000 : 0);
     }
     text += "; cached";

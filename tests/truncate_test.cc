@@ -10,7 +10,6 @@
 
 #include "engine/kernel/bug.h"
 #include "engine/kernel/pagemap.h"
-#include "engine/kernel/simple_fs.h"
 #include "engine/kernel/vmscan.h"
 #include "engine/kernel/writeback.h"
 #include "tests/kernel_harness.h"
@@ -309,7 +308,7 @@ TEST(Setattr, WhatWasCutOffReadsAsZerosAfterGrowing) {
       BUG_ON(vfs_read(f, 0, cache.data(), cache.size()) != 2 * kPage);
       BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
       filp_close(f);
-      simple_fs_peek(node, 0, disk.size(), disk.data());
+      peek_disk(node, 0, disk.size(), disk.data());
       BUG_ON(node->i_disksize.peek() != 2 * kPage);
     });
     for (unsigned seed = 0; seed < 40; ++seed) {
@@ -353,7 +352,7 @@ TEST(Setattr, FreesBlocksBehindNewEnd) {
     const interleaf::RunResult& result = harness.run_in_order();
     ASSERT_TRUE(result.clean()) << persona_name << "\n" << describe(result);
     harness.inspect([] {
-      EXPECT_EQ(find_inode("f")->blocks.size(), 2u);
+      EXPECT_EQ(find_inode("f")->i_sb->s_op->peek_block_count(find_inode("f")), 2u);
       EXPECT_EQ(find_inode("f")->i_disksize.peek(), kPage + 1);
     });
   }
@@ -390,7 +389,7 @@ TEST(Setattr, CacheAndDiskAgreeAfterRandomMix) {
       file* f = do_open(node, O_RDONLY);
       const long size = vfs_read(f, 0, cache.data(), cache.size());
       filp_close(f);
-      simple_fs_peek(node, 0, disk.size(), disk.data());
+      peek_disk(node, 0, disk.size(), disk.data());
       BUG_ON(size != node->i_size.peek() || size != node->i_disksize.peek());
       const auto len = static_cast<std::size_t>(size);
       BUG_ON(cache.substr(0, len) != disk.substr(0, len));

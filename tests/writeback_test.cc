@@ -12,7 +12,6 @@
 
 #include "engine/kernel/bug.h"
 #include "engine/kernel/pagemap.h"
-#include "engine/kernel/simple_fs.h"
 #include "tests/kernel_harness.h"
 #include "tests/sticky_random.h"
 
@@ -64,7 +63,7 @@ std::string state(const char* name) {
 
 char disk_byte(const char* name, loff_t pos) {
   char byte = '?';
-  simple_fs_peek(find_inode(name), pos, 1, &byte);
+  peek_disk(find_inode(name), pos, 1, &byte);
   return byte;
 }
 

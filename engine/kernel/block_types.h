@@ -6,7 +6,7 @@
 //
 //     static void *operator new(std::size_t bytes)
 //     {
-//             return interleaf::allocate_typed(bytes, inode_block);
+//             return interleaf::allocate_typed(bytes, file_block);
 //     }
 #pragma once
 
@@ -15,7 +15,7 @@
 namespace kernel
 {
 
-extern const interleaf::BlockType inode_block;
+extern const interleaf::BlockType simple_inode_block;
 extern const interleaf::BlockType file_block;
 extern const interleaf::BlockType super_block_block;
 extern const interleaf::BlockType block_device_block;

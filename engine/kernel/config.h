@@ -39,6 +39,7 @@ struct persona {
 	bool mkwrite_takes_invalidate_lock;
 	bool truncate_takes_invalidate_lock;
 	bool delayed_allocation; /* blocks are allocated at writeback */
+	const struct super_operations *s_op;
 };
 
 /* generic, ext4, btrfs, xfs; null for another name. personas.cc */

@@ -3,6 +3,7 @@
 #include "engine/kernel/block.h"
 #include "engine/kernel/fields.h"
 #include "engine/kernel/fs.h"
+#include "engine/kernel/simple_fs.h"
 
 namespace kernel
 {
@@ -10,39 +11,10 @@ namespace kernel
 namespace
 {
 
-constexpr interleaf::BlockField inode_fields[] = {
-	FIELD(inode, i_rwsem),
-	FIELD(inode, i_lock),
-	FIELD(inode, i_size),
-	FIELD(inode, i_disksize),
-	FIELD(inode, i_writecount),
-	FLAG(inode, i_state, I_DIRTY_SYNC),
-	FLAG(inode, i_state, I_DIRTY_DATASYNC),
-	FLAG(inode, i_state, I_DIRTY_PAGES),
-	FLAG(inode, i_state, I_SYNC),
-	FLAG(inode, i_state, I_FREEING),
-	FIELD(inode, i_data.i_pages.xa_lock),
-	FIELD(inode, i_data.i_pages.xa_head),
-	FIELD(inode, i_data.i_pages.xa_marks),
-	FIELD(inode, i_data.invalidate_lock),
-	FIELD(inode, i_data.i_mmap_rwsem),
-	FIELD(inode, i_data.i_mmap_writable),
-	FIELD(inode, i_data.nr_thps),
-	FIELD(inode, i_data.nrpages),
-	FIELD(inode, i_data.writeback_index),
-	FLAG(inode, i_data.flags, AS_EIO),
-	FLAG(inode, i_data.flags, AS_ENOSPC),
-	FLAG(inode, i_data.flags, AS_LARGE_FOLIO_SUPPORT),
-	FLAG(inode, i_data.flags, AS_RELEASE_ALWAYS),
-	FLAG(inode, i_data.flags, AS_STABLE_WRITES),
-	FIELD(inode, i_data.wb_err),
-	FIELD(inode, block_lock),
+constexpr interleaf::BlockField simple_inode_fields[] = {
+	INODE_FIELDS(simple_inode),
+	FIELD(simple_inode, block_lock),
 };
-
-std::string inode_name(const interleaf::Scheduler &, const void *object)
-{
-	return "inode " + static_cast<const inode *>(object)->name;
-}
 
 std::string ra_state_text(const interleaf::Scheduler &, const void *object, unsigned)
 {
@@ -89,7 +61,12 @@ constexpr interleaf::BlockField block_device_fields[] = {
 
 } // namespace
 
-const interleaf::BlockType inode_block{ "inode", "memory", inode_fields, inode_name };
+std::string inode_name(const interleaf::Scheduler &, const void *object)
+{
+	return "inode " + static_cast<const inode *>(object)->name;
+}
+
+const interleaf::BlockType simple_inode_block{ "inode", "memory", simple_inode_fields, inode_name };
 const interleaf::BlockType file_block{ "file", "memory", file_fields, file_name };
 const interleaf::BlockType super_block_block{ "super block", "memory", super_block_fields };
 const interleaf::BlockType block_device_block{ "block device", "memory", block_device_fields };

@@ -6,8 +6,11 @@
 // security hooks. Seqcounts around i_size exist on 32-bit machines only.
 #include "engine/kernel/fs.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "engine/kernel/block.h"
 #include "engine/kernel/bug.h"
 #include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
@@ -22,7 +25,6 @@ constexpr interleaf::LockClass i_rwsem_class{ "i_rwsem" };
 constexpr interleaf::LockClass i_lock_class{ "i_lock" };
 constexpr interleaf::LockClass invalidate_lock_class{ "invalidate_lock" };
 constexpr interleaf::LockClass i_mmap_rwsem_class{ "i_mmap_rwsem" };
-constexpr interleaf::LockClass block_lock_class{ "i_data_sem" };
 constexpr interleaf::LockClass alloc_lock_class{ "alloc_lock" };
 
 } // namespace
@@ -34,7 +36,7 @@ address_space::address_space(inode *owner)
 
 inode::inode(super_block *sb, std::string file_name, unsigned ino)
 	: name(std::move(file_name)), i_ino(ino), i_sb(sb), i_rwsem(i_rwsem_class),
-	  i_lock(i_lock_class), i_data(this), block_lock(block_lock_class)
+	  i_lock(i_lock_class), i_data(this)
 {
 }
 
@@ -57,13 +59,47 @@ inode *create_inode(std::string_view name)
 	machine &m = this_machine();
 	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
 		scheduler->also(interleaf::Op::kWrite, m.sb->inodes_number, m.sb);
-	auto *node =
-		new inode(m.sb, std::string(name), static_cast<unsigned>(m.sb->inodes.size()) + 1);
+	inode *node =
+		m.sb->s_op->alloc_inode(m.sb, name, static_cast<unsigned>(m.sb->inodes.size()) + 1);
 	if (m.fs->large_folios)
 		node->i_data.flags.poke(AS_LARGE_FOLIO_SUPPORT, true);
-	simple_fs_init_inode(node);
 	m.sb->inodes.push_back(node);
 	return node;
+}
+
+void place_contents(inode *node, loff_t size, const unsigned char *bytes)
+{
+	super_block *sb = node->i_sb;
+	const std::uint64_t step = sb->s_bdev->block_size;
+	node->i_size.poke(size);
+	node->i_disksize.poke(size);
+	if (bytes == nullptr)
+		return;
+	for (std::uint64_t at = 0; at < static_cast<std::uint64_t>(size); at += step) {
+		const std::uint64_t block = sb->next_block++;
+		sb->s_op->map_block(node, at / step, block);
+		disk_poke(sb->s_bdev, block, bytes + at);
+	}
+}
+
+void peek_disk(const inode *node, loff_t pos, std::size_t len, void *to)
+{
+	const block_device *bdev = node->i_sb->s_bdev;
+	auto *out = static_cast<unsigned char *>(to);
+	std::vector<unsigned char> bytes(bdev->block_size);
+	while (len != 0) {
+		const std::uint64_t index = static_cast<std::uint64_t>(pos) / bytes.size();
+		const std::size_t offset = static_cast<std::uint64_t>(pos) % bytes.size();
+		const std::size_t count = std::min(len, bytes.size() - offset);
+		const block_state there = node->i_sb->s_op->peek_block(node, index);
+		std::fill(bytes.begin(), bytes.end(), 0);
+		if (there.kind == block_kind::WRITTEN)
+			disk_peek(bdev, there.block, bytes.data());
+		std::memcpy(out, bytes.data() + offset, count);
+		out += count;
+		pos += static_cast<loff_t>(count);
+		len -= count;
+	}
 }
 
 /* Pairs with the release in i_size_write: who sees the size sees what was initialised up to it. */

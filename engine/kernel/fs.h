@@ -90,6 +90,8 @@ struct file_operations {
 	int (*mmap)(file *, vm_area_struct *);
 	int (*fsync)(file *, loff_t start, loff_t end, bool datasync);
 	long (*fallocate)(file *, int mode, loff_t offset, loff_t len);
+	/* vm_operations_struct's in Linux; see filemap_page_mkwrite(). */
+	unsigned (*page_mkwrite)(folio *, struct address_space *);
 };
 
 struct inode_operations {
@@ -97,7 +99,7 @@ struct inode_operations {
 	int (*setattr_size)(inode *, loff_t size);
 };
 
-/* Where a file's bytes are on the disk: one entry per filesystem block. */
+/* In place of a block's number on the disk. */
 inline constexpr std::uint64_t BLOCK_HOLE = ~std::uint64_t{ 0 };
 inline constexpr std::uint64_t BLOCK_DELAYED = ~std::uint64_t{ 0 } - 1;
 
@@ -116,15 +118,30 @@ struct inode {
 	address_space *i_mapping = &i_data;
 	const inode_operations *i_op = nullptr;
 	const file_operations *i_fop = nullptr;
-	interleaf::Rwsem block_lock; /* guards blocks (ext4: i_data_sem) */
-	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
-	std::vector<bool> unwritten; /* block_lock; a block without its data yet; may be shorter */
 
+protected:
+	/* Filesystems have inodes of their own, with a block type each. */
 	inode(super_block *sb, std::string file_name, unsigned ino);
-	static void *operator new(std::size_t bytes)
-	{
-		return interleaf::allocate_typed(bytes, inode_block);
-	}
+};
+
+/* What a file has at one of its blocks. UNWRITTEN reads as zeros, whatever the disk has there. */
+enum class block_kind : std::uint8_t { HOLE, DELALLOC, UNWRITTEN, WRITTEN };
+struct block_state {
+	block_kind kind = block_kind::HOLE;
+	std::uint64_t block = BLOCK_HOLE; /* on the disk, if UNWRITTEN or WRITTEN */
+};
+
+struct super_operations {
+	/* The filesystem's own tasks; null: none. */
+	void (*spawn_daemons)(interleaf::Scheduler &) = nullptr;
+	/* A new empty file, with its operations tables; it is not in sb->inodes yet. */
+	inode *(*alloc_inode)(super_block *, std::string_view name, unsigned ino);
+	/* In set-up: the file has this block of the disk at `index`, WRITTEN. Ascending indexes. */
+	void (*map_block)(inode *, std::uint64_t index, std::uint64_t block);
+	/* For set-up, oracle and reports, no points: what is at a block, and how many blocks from
+	 * the first one on there are that may be anything but HOLE. */
+	block_state (*peek_block)(const inode *, std::uint64_t index);
+	std::uint64_t (*peek_block_count)(const inode *);
 };
 
 enum file_modes : unsigned {
@@ -184,6 +201,7 @@ struct super_block {
 	std::vector<inode *> inodes;
 	interleaf::ObjectNumber inodes_number; /* of the list: looked up and changed within steps */
 	struct block_device *s_bdev = nullptr;
+	const super_operations *s_op = nullptr;
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	interleaf::Spinlock alloc_lock;
 	interleaf::Atomic<std::uint64_t> s_log; /* changes of metadata logged so far */
@@ -266,7 +284,15 @@ int vfs_fadvise(file *f, loff_t offset, loff_t len, int advice);
 int do_sync_file_range(file *f, loff_t offset, loff_t len, unsigned flags);
 inode *find_inode(std::string_view name); /* null if there is none */
 inode *create_inode(std::string_view name); /* a new empty file */
-/* simple_fs.cc: gives a new inode the operations of the machine's persona. */
-void simple_fs_init_inode(inode *node);
+/*
+ * In set-up: the new file has `size` bytes, on the disk and not in the cache. `bytes` has whole
+ * blocks, which live as long as the World or lie in the arena; null: a hole.
+ */
+void place_contents(inode *node, loff_t size, const unsigned char *bytes);
+/*
+ * What the disk has for the file's bytes [pos, pos + len), zeros where nothing was written, whatever
+ * the sizes say. For tests, reports and the oracle; no points.
+ */
+void peek_disk(const inode *node, loff_t pos, std::size_t len, void *to);
 
 } // namespace kernel

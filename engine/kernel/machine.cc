@@ -60,6 +60,7 @@ machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &con
 	scheduler.set_root(m);
 	lru_init(*m);
 	m->sb = new super_block;
+	m->sb->s_op = m->fs->s_op;
 	m->sb->s_bdev = new block_device(m->geo);
 
 	scheduler.spawn(
@@ -68,6 +69,8 @@ machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &con
 		"rcu_gp",
 		[](void *argument) { static_cast<machine *>(argument)->rcu.grace_periods(); }, m,
 		true);
+	if (m->sb->s_op->spawn_daemons != nullptr)
+		m->sb->s_op->spawn_daemons(scheduler);
 	return m;
 }
 

@@ -4,13 +4,15 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 
 namespace kernel
 {
 
-/* In the order of the table in patch.cc. */
+/* In the order of the tables in patch_*.cc, a family after the other. */
 enum class Patch : std::uint8_t {
 	kKhugepagedWriteAllDirty, /* khugepaged-write-all-dirty: landed fix (FIX-V2) */
 	kKhugepagedWriteAllDirtyV1, /* ...-v1: for every non-shmem mapping (FIX-V1) */
@@ -50,10 +52,18 @@ enum class Patch : std::uint8_t {
 	kCount,
 };
 
-using patch_set = std::uint64_t; /* bit i: Patch i is applied */
+__extension__ typedef unsigned __int128 patch_set; /* bit i: Patch i is applied */
+static_assert(static_cast<unsigned>(Patch::kCount) <= 8 * sizeof(patch_set));
 constexpr patch_set patch_bit(Patch patch)
 {
 	return patch_set{ 1 } << static_cast<unsigned>(patch);
+}
+constexpr patch_set patch_bits(std::initializer_list<Patch> patches)
+{
+	patch_set set = 0;
+	for (const Patch patch : patches)
+		set |= patch_bit(patch);
+	return set;
 }
 
 /*
@@ -72,6 +82,9 @@ struct patch_info {
 	patch_set removes = 0; /* none of these beside it: they change what it takes away */
 	bool ported = true; /* false: only one side is here, see patch_refusal() */
 };
+
+/* The tables of the families, one after the other the table of all: in the order of Patch. */
+std::span<const patch_info> thp_patches(); /* patch_thp.cc */
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */

@@ -2,7 +2,6 @@
 // Which sets of patches make sense on which kernel, and in words why not. The rules are in the
 // table; here is only their order: what the port lacks, what is gone, what is in the way, what is
 // missing.
-#include <bit>
 #include <string>
 
 #include "engine/kernel/patch.h"
@@ -13,10 +12,21 @@ namespace kernel
 namespace
 {
 
-/* The first of the set, in the order of the table. Requires: the set is not empty. */
+/* The first and the last of the set, in the order of the table. Requires: it is not empty. */
 const patch_info &first_of(patch_set set)
 {
-	return patch_at(static_cast<unsigned>(std::countr_zero(set)));
+	unsigned index = 0;
+	for (; (set & 1) == 0; set >>= 1)
+		++index;
+	return patch_at(index);
+}
+
+const patch_info &last_of(patch_set set)
+{
+	unsigned index = 0;
+	while ((set >>= 1) != 0)
+		++index;
+	return patch_at(index);
 }
 
 bool has(patch_set set, const patch_info &patch)
@@ -69,8 +79,7 @@ problem find_unported(const kernel_info &base, patch_set set)
 	const patch_set of_kernel = not_ported(base.patches);
 	if (of_kernel != 0) {
 		/* The newest of them tells most. */
-		const int newest = std::bit_width(of_kernel) - 1;
-		return { problem::kKernelNotPorted, &patch_at(static_cast<unsigned>(newest)) };
+		return { problem::kKernelNotPorted, &last_of(of_kernel) };
 	}
 	if (not_ported(set) != 0)
 		return { problem::kNotPorted, &first_of(not_ported(set)) };

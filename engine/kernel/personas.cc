@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/kernel/config.h"
+#include "engine/kernel/simple_fs.h"
 
 namespace kernel
 {
@@ -19,6 +20,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = false,
 		.truncate_takes_invalidate_lock = false,
 		.delayed_allocation = false,
+		.s_op = &simple_super_operations,
 	},
 	{
 		.name = "ext4",
@@ -28,6 +30,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
 		.delayed_allocation = true,
+		.s_op = &simple_super_operations,
 	},
 	/* Has a lock of its own, per inode, where others take invalidate_lock. */
 	{
@@ -38,6 +41,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = false,
 		.truncate_takes_invalidate_lock = false,
 		.delayed_allocation = true,
+		.s_op = &simple_super_operations,
 	},
 	/* Blocks are as large as pages: iomap attaches no private data. */
 	{
@@ -48,6 +52,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
 		.delayed_allocation = true,
+		.s_op = &simple_super_operations,
 	},
 } };
 

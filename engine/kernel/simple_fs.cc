@@ -46,6 +46,8 @@ namespace
 using interleaf::Frame;
 using interleaf::Function;
 
+constexpr interleaf::LockClass block_lock_class{ "i_data_sem" };
+
 /* What the functions below are called in each filesystem. */
 struct function_names {
 	Function read_folio;
@@ -145,7 +147,17 @@ bool is_on_disk(std::uint64_t block)
 	return block != BLOCK_HOLE && block != BLOCK_DELAYED;
 }
 
-std::uint64_t mapped_block(const inode *node, std::uint64_t index)
+simple_inode *SIMPLE_I(inode *node)
+{
+	return static_cast<simple_inode *>(node);
+}
+
+const simple_inode *SIMPLE_I(const inode *node)
+{
+	return static_cast<const simple_inode *>(node);
+}
+
+std::uint64_t mapped_block(const simple_inode *node, std::uint64_t index)
 {
 	return index < node->blocks.size() ? node->blocks[index] : BLOCK_HOLE;
 }
@@ -168,7 +180,7 @@ void force_log(super_block *sb)
 	this_machine().watcher->metadata_committed();
 }
 
-bool is_unwritten(const inode *node, std::uint64_t index)
+bool is_unwritten(const simple_inode *node, std::uint64_t index)
 {
 	return index < node->unwritten.size() && node->unwritten[index];
 }
@@ -177,7 +189,7 @@ bool is_unwritten(const inode *node, std::uint64_t index)
  * The request's blocks have their data. block_lock held for write. True if that is news; not if
  * truncate has freed them meanwhile.
  */
-bool convert_unwritten(inode *node, const bio *request)
+bool convert_unwritten(simple_inode *node, const bio *request)
 {
 	const std::uint64_t first = static_cast<std::uint64_t>(request->pos) / block_size();
 	bool any = false;
@@ -192,8 +204,9 @@ bool convert_unwritten(inode *node, const bio *request)
 }
 
 /* Where the blocks of the range are. Sleeps for block_lock. */
-std::vector<std::uint64_t> look_up_blocks(inode *node, block_range range)
+std::vector<std::uint64_t> look_up_blocks(inode *file, block_range range)
 {
+	simple_inode *node = SIMPLE_I(file);
 	std::vector<std::uint64_t> blocks;
 	blocks.reserve(range.end - range.first);
 	node->block_lock.down_read();
@@ -225,9 +238,10 @@ std::uint64_t allocate_block(super_block *sb)
  * the lock shared first, since most often there is nothing to do. *blocks becomes where they are.
  * *unwritten becomes whether data has yet to come to some of them. May sleep. 0, -ENOSPC.
  */
-int allocate_blocks(inode *node, block_range range, bool delay, std::vector<std::uint64_t> *blocks,
+int allocate_blocks(inode *file, block_range range, bool delay, std::vector<std::uint64_t> *blocks,
 		    bool *unwritten)
 {
+	simple_inode *node = SIMPLE_I(file);
 	const function_names &names = filesystem_of(node->i_mapping).names;
 	/* Buffers know where their blocks are: ext4 asks only if they do not. */
 	const bool asks = !delay && !filesystem_of(node->i_mapping).buffer_heads;
@@ -306,8 +320,9 @@ int xfs_buffered_write_iomap_begin(iomap_iteration *iter)
 }
 
 /* Frees all blocks beyond `size` and makes it the size on disk. Sleeps for block_lock. */
-void free_blocks(inode *node, loff_t size)
+void free_blocks(inode *file, loff_t size)
 {
+	simple_inode *node = SIMPLE_I(file);
 	const Frame frame(filesystem_of(node->i_mapping).names.free_blocks);
 	const std::uint64_t keep = blocks_of(0, static_cast<std::size_t>(size)).end;
 	node->block_lock.down_write();
@@ -320,8 +335,9 @@ void free_blocks(inode *node, loff_t size)
 	node->block_lock.up_write();
 }
 
-void set_disksize(inode *node, loff_t size)
+void set_disksize(inode *file, loff_t size)
 {
+	simple_inode *node = SIMPLE_I(file);
 	node->block_lock.down_write();
 	node->i_disksize.store(size);
 	log_metadata(node);
@@ -518,7 +534,7 @@ void simple_readahead(readahead_control *ractl)
 /* In the completion task. The new end of the file is on disk once what lies before it is. */
 void end_write(bio *request)
 {
-	inode *node = request->owner;
+	simple_inode *node = SIMPLE_I(request->owner);
 	folio *f = request->bi_folio;
 	const Frame frame(filesystem_of(node->i_mapping).names.end_write);
 	if (request->status != 0) {
@@ -901,11 +917,11 @@ int ext4_setattr(inode *node, loff_t size)
 
 	truncate_lock(mapping);
 	if (size != old_size) {
-		node->block_lock.down_write();
+		SIMPLE_I(node)->block_lock.down_write();
 		node->i_disksize.store(size);
 		i_size_write(node, size);
 		log_metadata(node);
-		node->block_lock.up_write();
+		SIMPLE_I(node)->block_lock.up_write();
 		if (size > old_size)
 			pagecache_isize_extended(node, old_size, size);
 	}
@@ -1108,7 +1124,8 @@ a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
 }
 
 constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
-				decltype(file_operations::write_iter) write)
+				decltype(file_operations::write_iter) write,
+				decltype(file_operations::page_mkwrite) page_mkwrite)
 {
 	return { .open = simple_open,
 		 .release = nullptr,
@@ -1116,14 +1133,15 @@ constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 		 .write_iter = write,
 		 .mmap = nullptr,
 		 .fsync = simple_fsync,
-		 .fallocate = nullptr };
+		 .fallocate = nullptr,
+		 .page_mkwrite = page_mkwrite };
 }
 
 constexpr filesystem kGeneric = {
 	.a_ops = a_ops(nullptr, filemap_dirty_folio),
 	.persona_name = "generic",
 	.inode_ops = { .setattr_size = ext2_setsize },
-	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter),
+	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter, generic_page_mkwrite),
 	.buffer_heads = false,
 	.writeback_before_map = false,
 	.zeroes_eof_block = false,
@@ -1155,7 +1173,7 @@ constexpr filesystem kExt4 = {
 	.a_ops = a_ops(ext4_invalidate_folio, ext4_dirty_folio),
 	.persona_name = "ext4",
 	.inode_ops = { .setattr_size = ext4_setattr },
-	.file_ops = f_ops(simple_read_iter, simple_write_iter),
+	.file_ops = f_ops(simple_read_iter, simple_write_iter, ext4_page_mkwrite),
 	.buffer_heads = true,
 	.writeback_before_map = false,
 	.zeroes_eof_block = false,
@@ -1195,7 +1213,7 @@ constexpr filesystem kBtrfs = {
 	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio, btrfs_write_end),
 	.persona_name = "btrfs",
 	.inode_ops = { .setattr_size = btrfs_setsize },
-	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter),
+	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter, btrfs_page_mkwrite),
 	.buffer_heads = false,
 	.writeback_before_map = false,
 	.zeroes_eof_block = true,
@@ -1239,7 +1257,7 @@ constexpr filesystem kXfs = {
 	.a_ops = a_ops(nullptr, iomap_dirty_folio, xfs_write_end),
 	.persona_name = "xfs",
 	.inode_ops = { .setattr_size = xfs_setattr_size },
-	.file_ops = f_ops(xfs_file_read_iter, simple_write_iter),
+	.file_ops = f_ops(xfs_file_read_iter, simple_write_iter, xfs_filemap_page_mkwrite),
 	.buffer_heads = false,
 	.writeback_before_map = true,
 	.zeroes_eof_block = true,
@@ -1313,37 +1331,54 @@ void __block_commit_write(address_space *mapping, folio *f)
 		folio_set_uptodate(f);
 }
 
+simple_inode::simple_inode(super_block *sb, std::string file_name, unsigned ino)
+	: inode(sb, std::move(file_name), ino), block_lock(block_lock_class)
+{
+}
+
 /* A persona of another name behaves as generic, but for what its fields say. */
-void simple_fs_init_inode(inode *node)
+static inode *simple_alloc_inode(super_block *sb, std::string_view name, unsigned ino)
 {
 	const filesystem *fs = &kGeneric;
 	for (const filesystem *candidate : kFilesystems) {
 		if (candidate->persona_name == this_machine().fs->name)
 			fs = candidate;
 	}
+	auto *node = new simple_inode(sb, std::string(name), ino);
 	node->i_op = &fs->inode_ops;
 	node->i_fop = &fs->file_ops;
 	node->i_mapping->a_ops = &fs->a_ops;
 	node->i_mapping->flags.poke(AS_STABLE_WRITES, fs->stable_writes);
+	return node;
 }
 
-void simple_fs_peek(const inode *node, loff_t pos, std::size_t len, void *to)
+static void simple_map_block(inode *node, std::uint64_t index, std::uint64_t block)
 {
-	auto *out = static_cast<unsigned char *>(to);
-	std::vector<unsigned char> bytes(block_size());
-	while (len != 0) {
-		const std::uint64_t index = static_cast<std::uint64_t>(pos) / block_size();
-		const std::size_t offset = static_cast<std::uint64_t>(pos) % block_size();
-		const std::size_t count = std::min(len, bytes.size() - offset);
-		const std::uint64_t block = mapped_block(node, index);
-		std::fill(bytes.begin(), bytes.end(), 0);
-		if (is_on_disk(block))
-			disk_peek(node->i_sb->s_bdev, block, bytes.data());
-		std::memcpy(out, bytes.data() + offset, count);
-		out += count;
-		pos += static_cast<loff_t>(count);
-		len -= count;
-	}
+	std::vector<std::uint64_t> &blocks = SIMPLE_I(node)->blocks;
+	blocks.resize(index + 1, BLOCK_HOLE);
+	blocks[index] = block;
 }
+
+static block_state simple_peek_block(const inode *node, std::uint64_t index)
+{
+	const std::uint64_t block = mapped_block(SIMPLE_I(node), index);
+	if (!is_on_disk(block))
+		return { .kind = block == BLOCK_HOLE ? block_kind::HOLE : block_kind::DELALLOC };
+	return { .kind = is_unwritten(SIMPLE_I(node), index) ? block_kind::UNWRITTEN
+							     : block_kind::WRITTEN,
+		 .block = block };
+}
+
+static std::uint64_t simple_peek_block_count(const inode *node)
+{
+	return SIMPLE_I(node)->blocks.size();
+}
+
+const super_operations simple_super_operations = {
+	.alloc_inode = simple_alloc_inode,
+	.map_block = simple_map_block,
+	.peek_block = simple_peek_block,
+	.peek_block_count = simple_peek_block_count,
+};
 
 } // namespace kernel

@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind all personas: what others need of it beyond its operations tables.
-// simple_fs_init_inode() is in fs.h.
+// The filesystem behind all personas: its inode, and what others need of it beyond its operations
+// tables.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
-#include "engine/kernel/config.h"
+#include "engine/kernel/fs.h"
 
 namespace kernel
 {
 
-struct folio;
-struct inode;
+struct simple_inode : inode {
+	interleaf::Rwsem block_lock; /* guards what follows (ext4: i_data_sem) */
+	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
+	std::vector<bool> unwritten; /* a block without its data yet; may be shorter */
+
+	simple_inode(super_block *sb, std::string file_name, unsigned ino);
+	static void *operator new(std::size_t bytes)
+	{
+		return interleaf::allocate_typed(bytes, simple_inode_block);
+	}
+};
+
+extern const super_operations simple_super_operations;
 
 /*
  * Gets the folio ready for bytes of it to become dirty, by a write or through a mapping: space on
@@ -21,6 +32,12 @@ struct inode;
  * 0, -ENOSPC.
  */
 int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len);
+
+/* ->page_mkwrite; page_mkwrite.cc. */
+unsigned generic_page_mkwrite(folio *f, address_space *mapping);
+unsigned ext4_page_mkwrite(folio *f, address_space *mapping);
+unsigned btrfs_page_mkwrite(folio *f, address_space *mapping);
+unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping);
 
 /*
  * One operation on bytes of a file, as iomap does it for XFS: the blocks of all of them come before
@@ -43,11 +60,5 @@ int iomap_iter(iomap_iteration *iter);
  */
 int __block_write_begin_int(folio *f, std::size_t offset, std::size_t len);
 void __block_commit_write(struct address_space *mapping, folio *f);
-
-/*
- * What the disk has for the file's bytes [pos, pos + len), holes as zeros, whatever the sizes say.
- * For tests, reports and the oracle; no points.
- */
-void simple_fs_peek(const inode *node, loff_t pos, std::size_t len, void *to);
 
 } // namespace kernel

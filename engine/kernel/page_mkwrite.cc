@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// ->page_mkwrite of each persona: what a filesystem does before a page of a shared mapping becomes
+// writable (fs/buffer.c, ext4, xfs, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite().
+//
+// ext4 and XFS hold invalidate_lock shared, so that truncate and hole punch wait; btrfs and the
+// generic one have the folio lock only.
+//
+// Left out: file times, freezing, killable locking.
+//
+// Lock order: invalidate_lock -> folio lock.
+#include <algorithm>
+
+#include "engine/kernel/machine.h"
+#include "engine/kernel/mm.h"
+#include "engine/kernel/pagemap.h"
+#include "engine/kernel/simple_fs.h"
+#include "engine/kernel/writeback.h"
+#include "scheduler/frame.h"
+
+namespace kernel
+{
+
+namespace
+{
+
+/*
+ * Locks the folio and looks whether it is still a page of this file; NULL mapping or another one:
+ * truncated. `used` is how much of it lies inside the file. False: unlocked again.
+ */
+bool lock_for_mkwrite(folio *f, const address_space *mapping, std::size_t *used)
+{
+	folio_lock(f);
+	const loff_t size = i_size_read(mapping->host);
+	const bool in_file = f->mapping.load() == mapping;
+	const auto pos = static_cast<loff_t>(f->index.load() << page_shift());
+	if (in_file && pos < size) {
+		*used = std::min(folio_size(f), static_cast<std::size_t>(size - pos));
+		return true;
+	}
+	folio_unlock(f);
+	/* Already behind the end, but not unmapped: the CPU would fault on and on until truncate
+	 * gets here. */
+	if (in_file)
+		interleaf::Scheduler::current()->relax();
+	return false;
+}
+
+/* Space for the folio's part of the file, then dirt. Unlocks the folio if it fails. */
+unsigned reserve_and_dirty(folio *f, std::size_t used)
+{
+	if (simple_fs_prepare_write(f, 0, used) != 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	folio_mark_dirty(f);
+	return VM_FAULT_LOCKED;
+}
+
+unsigned block_page_mkwrite(folio *f, address_space *mapping)
+{
+	FRAME(block_page_mkwrite);
+	std::size_t used;
+	if (!lock_for_mkwrite(f, mapping, &used))
+		return VM_FAULT_NOPAGE;
+	if (__block_write_begin_int(f, 0, used) != 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	__block_commit_write(mapping, f);
+	folio_mark_dirty(f);
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
+}
+
+unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
+{
+	FRAME(iomap_page_mkwrite);
+	std::size_t used;
+	if (!lock_for_mkwrite(f, mapping, &used))
+		return VM_FAULT_NOPAGE;
+	const auto pos = static_cast<loff_t>(f->index.load() << page_shift());
+	iomap_iteration iter{ .node = mapping->host, .pos = pos, .len = used };
+	int ret;
+	while ((ret = iomap_iter(&iter)) > 0)
+		folio_mark_dirty(f);
+	if (ret < 0) {
+		folio_unlock(f);
+		return VM_FAULT_SIGBUS;
+	}
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
+}
+
+} // namespace
+
+unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
+{
+	FRAME(ext4_page_mkwrite);
+	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
+	if (locks)
+		filemap_invalidate_lock_shared(mapping);
+	const unsigned ret = block_page_mkwrite(f, mapping);
+	if (locks)
+		filemap_invalidate_unlock_shared(mapping);
+	return ret;
+}
+
+unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)
+{
+	FRAME(xfs_filemap_page_mkwrite);
+	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
+	if (locks)
+		filemap_invalidate_lock_shared(mapping);
+	const unsigned ret = iomap_page_mkwrite(f, mapping);
+	if (locks)
+		filemap_invalidate_unlock_shared(mapping);
+	return ret;
+}
+
+/* Waits for writeback in any case, and before the folio becomes dirty. */
+unsigned btrfs_page_mkwrite(folio *f, address_space *mapping)
+{
+	FRAME(btrfs_page_mkwrite);
+	std::size_t used;
+	if (!lock_for_mkwrite(f, mapping, &used))
+		return VM_FAULT_NOPAGE;
+	folio_wait_writeback(f);
+	return reserve_and_dirty(f, used);
+}
+
+/* No reservation: blocks are found at writeback. The size does not matter. */
+unsigned generic_page_mkwrite(folio *f, address_space *mapping)
+{
+	FRAME(filemap_page_mkwrite);
+	folio_lock(f);
+	if (f->mapping.load() != mapping) {
+		folio_unlock(f);
+		return VM_FAULT_NOPAGE;
+	}
+	folio_mark_dirty(f);
+	folio_wait_stable(f);
+	return VM_FAULT_LOCKED;
+}
+
+} // namespace kernel

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The kernels: presets of patches.
+#include <iterator>
+
+#include "engine/kernel/patch.h"
+
+namespace kernel
+{
+
+namespace
+{
+
+using enum Patch;
+
+/* Each set holds what the one before it has. */
+constexpr patch_set k5_15_4 = patch_bits({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock,
+					   kPurgeKeepsPrivate, kSplitCountsThp, kNoIndexAssert });
+constexpr patch_set k6_0 = k5_15_4 | patch_bits({ kFolioTruncate, kUnmapByRmap });
+constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
+constexpr patch_set k6_6 = k6_1 | patch_bit(kCollapseKeepsOldFolios);
+constexpr patch_set k6_12 = k6_6 | patch_bit(kNoVmExec);
+constexpr patch_set k7_1 = k6_12 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
+constexpr patch_set k7_2 =
+	k7_1 | patch_bits({ kDirtyRecheck, kThpNeedsLargeFolios, kNoPurge, kCollapseWritable });
+
+constexpr kernel_info kKernels[] = {
+	{
+		.name = "5.14.0",
+		.alias = "5.14",
+		.patches = 0,
+		.folio_batch = 15,
+		.summary = "a huge page is 512 slots; a write-open purges the file without a lock",
+	},
+	{
+		.name = "5.15.4",
+		.alias = "5.15",
+		.patches = k5_15_4,
+		.folio_batch = 15,
+		.summary = "the purge takes invalidate_lock and leaves private copies alone",
+	},
+	{
+		.name = "6.0",
+		.alias = "",
+		.patches = k6_0,
+		.folio_batch = 15,
+		.summary = "a huge page is one entry; MADV_COLLAPSE takes no files",
+	},
+	{
+		.name = "6.1.91",
+		.alias = "",
+		.patches = k6_1,
+		.folio_batch = 15,
+		.summary = "the last 6.1 before the iomap fixes of 6.2",
+	},
+	{
+		.name = "6.1.92",
+		.alias = "",
+		.patches = k6_1,
+		.folio_batch = 15,
+		.summary = "6.1 with the iomap fixes of 6.2",
+	},
+	{
+		.name = "6.1.192",
+		.alias = "6.1",
+		.patches = k6_1 | patch_bit(kZapKeepsPmdDirt),
+		.folio_batch = 15,
+		.summary = "a huge page is one entry; collapse replaces pages one by one",
+	},
+	{
+		.name = "6.2",
+		.alias = "",
+		.patches = k6_1,
+		.folio_batch = 15,
+		.summary = "a failed write leaves the page cache alone, a stale iomap is noticed",
+	},
+	{
+		.name = "6.3",
+		.alias = "",
+		.patches = k6_1,
+		.folio_batch = 15,
+		.summary = "6.2 with the first repairs of its iomap fixes",
+	},
+	{
+		.name = "6.6",
+		.alias = "",
+		.patches = k6_6,
+		.folio_batch = 15,
+		.summary = "iomap knows dirty blocks; collapse keeps the old pages to the end",
+	},
+	{
+		.name = "6.12.95",
+		.alias = "6.12",
+		.patches = k6_12,
+		.folio_batch = 31,
+		.summary = "a write-open purges file huge pages and every dirty page beside them",
+	},
+	{
+		.name = "6.12.96",
+		.alias = "",
+		.patches = k6_12 | patch_bit(kKhugepagedWriteAllDirty),
+		.folio_batch = 31,
+		.summary = "collapsing a file range writes the whole file back first",
+	},
+	{
+		.name = "6.18",
+		.alias = "",
+		.patches = k6_12,
+		.folio_batch = 31,
+		.summary = "zero range flushes, but not the block that it starts in",
+	},
+	{
+		.name = "6.19",
+		.alias = "",
+		.patches = k6_12,
+		.folio_batch = 31,
+		.summary = "zero range takes the dirty folios over unwritten extents in a batch",
+	},
+	{
+		.name = "7.1",
+		.alias = "",
+		.patches = k7_1,
+		.folio_batch = 31,
+		.summary = "MADV_COLLAPSE writes back itself; zero range does not flush holes",
+	},
+	{
+		.name = "7.2",
+		.alias = "",
+		.patches = k7_2,
+		.folio_batch = 31,
+		.summary = "huge pages only where the filesystem can write them; no purge",
+	},
+};
+
+} // namespace
+
+unsigned kernel_count()
+{
+	return std::size(kKernels);
+}
+
+const kernel_info &kernel_at(unsigned index)
+{
+	return kKernels[index];
+}
+
+const kernel_info *find_kernel(std::string_view name_or_alias)
+{
+	if (name_or_alias.empty())
+		return nullptr;
+	for (const kernel_info &candidate : kKernels) {
+		if (candidate.name == name_or_alias || candidate.alias == name_or_alias)
+			return &candidate;
+	}
+	return nullptr;
+}
+
+} // namespace kernel
