@@ -240,8 +240,8 @@ class BrokenLog : public CrashLog {
   bool writes_before_sync = true;
   bool spoils_block = false;
 
-  void metadata_committed() override {
-    if (forces_log) CrashLog::metadata_committed();
+  void metadata_committed(std::uint64_t logged) override {
+    if (forces_log) CrashLog::metadata_committed(logged);
   }
   void disk_wrote(std::uint64_t block, const unsigned char* bytes) override {
     if (writes_before_sync) CrashLog::disk_wrote(block, bytes);

@@ -172,7 +172,7 @@ const Names& ported() {
     Names found;
     const std::regex frame("(?:FRAME\\(|Function\\(\")(\\w+)");
     for (const auto& entry :
-         fs::directory_iterator(fs::path(INTERLEAF_SOURCE_DIR) / "engine/kernel")) {
+         fs::recursive_directory_iterator(fs::path(INTERLEAF_SOURCE_DIR) / "engine/kernel")) {
       if (entry.path().extension() != ".cc") continue;
       const std::string text = contents(entry.path());
       for (std::sregex_iterator at(text.begin(), text.end(), frame), end; at != end; ++at) {

@@ -97,13 +97,12 @@ TEST(Patches, AreRefusedByNameAndWithARemedy) {
             "kernel like 6.12.96");
 }
 
-/* What makes sense alone, and what comes out alone, on the kernels that run. */
+/* What makes sense alone, and what comes out alone, on the kernels that run: of the THP patches. */
 TEST(Patches, FitWhatTheyChange) {
   std::string fits, comes_out;
   for (const char* version : {"6.12.95", "6.12.96", "7.2"}) {
     const kernel_info& kernel = *find_kernel(version);
-    for (unsigned i = 0; i < patch_count(); ++i) {
-      const patch_info& patch = patch_at(i);
+    for (const patch_info& patch : thp_patches()) {
       const bool there = (kernel.patches & patch_bit(patch.patch)) != 0;
       EXPECT_EQ(patch_fits(kernel, patch), !there && refusal(version, {patch.patch}).empty());
       if (patch_fits(kernel, patch)) fits += std::string(patch.slug) + " ";

@@ -133,7 +133,8 @@ TEST(OpenPatches, DecideWhatAWriteOpenLeaves) {
  * written; it must end all the same, and lose nothing.
  */
 TEST(OpenPatches, CleanOnlyWritesADirtyHugePageFirst) {
-  kernel_harness machine({.with = bit(Patch::kPurgeCleanOnly)});
+  /* ext4 drops a dirty folio without buffers. */
+  kernel_harness machine({.persona_name = "generic", .with = bit(Patch::kPurgeCleanOnly)});
   machine.file("data", pattern(8));
   mm_struct* mm = nullptr;
   machine.setup([&] { mm = new mm_struct("user", 16); });

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // ->page_mkwrite of each persona: what a filesystem does before a page of a shared mapping becomes
-// writable (fs/buffer.c, ext4, xfs, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite().
+// writable (xfs, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite(). ext4's is in ext4/.
 //
-// ext4 and XFS hold invalidate_lock shared, so that truncate and hole punch wait; btrfs and the
-// generic one have the folio lock only.
+// XFS holds invalidate_lock shared, so that truncate and hole punch wait; btrfs and the generic one
+// have the folio lock only.
 //
 // Left out: file times, freezing, killable locking.
 //
@@ -56,22 +56,6 @@ unsigned reserve_and_dirty(folio *f, std::size_t used)
 	return VM_FAULT_LOCKED;
 }
 
-unsigned block_page_mkwrite(folio *f, address_space *mapping)
-{
-	FRAME(block_page_mkwrite);
-	std::size_t used;
-	if (!lock_for_mkwrite(f, mapping, &used))
-		return VM_FAULT_NOPAGE;
-	if (__block_write_begin_int(f, 0, used) != 0) {
-		folio_unlock(f);
-		return VM_FAULT_SIGBUS;
-	}
-	__block_commit_write(mapping, f);
-	folio_mark_dirty(f);
-	folio_wait_stable(f);
-	return VM_FAULT_LOCKED;
-}
-
 unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
 {
 	FRAME(iomap_page_mkwrite);
@@ -92,18 +76,6 @@ unsigned iomap_page_mkwrite(folio *f, const address_space *mapping)
 }
 
 } // namespace
-
-unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
-{
-	FRAME(ext4_page_mkwrite);
-	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
-	if (locks)
-		filemap_invalidate_lock_shared(mapping);
-	const unsigned ret = block_page_mkwrite(f, mapping);
-	if (locks)
-		filemap_invalidate_unlock_shared(mapping);
-	return ret;
-}
 
 unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)
 {

@@ -49,6 +49,7 @@ enum class Patch : std::uint8_t {
 	kPurgeCleanOnly, /* open-purge-clean-only: dirty folios stay */
 	kOpenRefuse, /* open-refuse-thp: -ETXTBSY instead of the purge */
 	kPutAfterSkip, /* find-lock-entries-uaf: what is skipped is put last */
+	kExt4ZeroOnExtend, /* ext4-zero-on-extend: the block that held the old end of the file */
 	kCount,
 };
 
@@ -85,6 +86,7 @@ struct patch_info {
 
 /* The tables of the families, one after the other the table of all: in the order of Patch. */
 std::span<const patch_info> thp_patches(); /* patch_thp.cc */
+std::span<const patch_info> ext4_patches(); /* patch_ext4.cc */
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */

@@ -151,6 +151,9 @@ void jbd2_journal_commit_transaction(journal_t *journal)
 	journal->j_state_lock.write_unlock();
 
 	journal_finish_inode_data_buffers(journal, transaction);
+	journal->j_state_lock.write_lock();
+	transaction->t_state = T_COMMIT_JFLUSH;
+	journal->j_state_lock.write_unlock();
 	journal_submit_commit_record(journal);
 	if (journal->j_committed != nullptr)
 		journal->j_committed(position);

@@ -106,6 +106,20 @@ void jbd2_log_wait_commit(journal_t *journal, tid_t tid)
 		[=] { return !tid_gt(tid, journal->j_commit_sequence.read_once()); });
 }
 
+bool jbd2_trans_will_send_data_barrier(journal_t *journal, tid_t tid)
+{
+	FRAME(jbd2_trans_will_send_data_barrier);
+	bool will = false;
+	journal->j_state_lock.read_lock();
+	if (!tid_geq(journal->j_commit_sequence.look(), tid)) {
+		const transaction_t *committing = journal->j_committing_transaction;
+		will = committing == nullptr || committing->t_tid != tid ||
+		       committing->t_state < T_COMMIT_JFLUSH;
+	}
+	journal->j_state_lock.read_unlock();
+	return will;
+}
+
 bool jbd2_complete_transaction(journal_t *journal, tid_t tid)
 {
 	FRAME(jbd2_complete_transaction);

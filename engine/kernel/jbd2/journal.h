@@ -54,6 +54,7 @@ enum transaction_state : std::uint8_t {
 	T_SWITCH, /* no handles */
 	T_FLUSH, /* committing: writes data; a new transaction may run */
 	T_COMMIT, /* writes metadata */
+	T_COMMIT_JFLUSH, /* has flushed the device's cache, or is about to */
 	T_FINISHED,
 };
 
@@ -172,6 +173,8 @@ int jbd2_journal_begin_ordered_truncate(journal_t *journal, jbd2_inode *jinode, 
 bool jbd2_log_start_commit(journal_t *journal, tid_t tid);
 /* Sleeps until the transaction is committed; somebody has asked for it. Requires: no handle. */
 void jbd2_log_wait_commit(journal_t *journal, tid_t tid);
+/* True if a flush of the device's cache is still to come before the transaction is committed. */
+bool jbd2_trans_will_send_data_barrier(journal_t *journal, tid_t tid);
 /* Both, unless it is committed already. True if it was not. */
 bool jbd2_complete_transaction(journal_t *journal, tid_t tid);
 /* Asks for the commit of the running transaction, if any; its number or that of the committing one,
