@@ -235,18 +235,16 @@ void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
 {
 	FRAME(ext4_es_remove_extent);
 	to = std::min<ext4_lblk_t>(to, node->es.size());
-	if (from >= to)
-		return;
-	es_access(node, interleaf::Op::kWrite);
 	std::uint64_t reserved = 0;
+	if (from < to)
+		es_access(node, interleaf::Op::kWrite);
 	for (ext4_lblk_t i = from; i < to; i++) {
 		reserved += node->es[i].status == es_status::DELAYED;
 		node->es[i] = {};
 	}
-	if (to == node->es.size())
+	if (from < to && to == node->es.size())
 		node->es.resize(from);
-	if (reserved != 0)
-		ext4_da_release_space(node, reserved);
+	ext4_da_release_space(node, reserved);
 }
 
 void ext4_es_make_unwritten(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)

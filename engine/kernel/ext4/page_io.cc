@@ -24,8 +24,8 @@ namespace kernel
 namespace
 {
 
-constexpr interleaf::Function kPut("ext4_put_io_end");
-constexpr interleaf::Function kPutDeferred("ext4_put_io_end_defer");
+constexpr auto kPut = interleaf::Function("ext4_put_io_end");
+constexpr auto kPutDeferred = interleaf::Function("ext4_put_io_end_defer");
 
 /* The buffers of the request are no longer under writeback; the last of its folio ends that. */
 void ext4_finish_bio(bio *request)
