@@ -149,6 +149,7 @@ constexpr file_operations ext4_file_operations = {
 	.write_iter = ext4_file_write_iter,
 	.mmap = nullptr,
 	.fsync = ext4_sync_file,
+	.llseek = generic_file_llseek,
 	.fallocate = ext4_fallocate,
 	.page_mkwrite = ext4_page_mkwrite,
 };
