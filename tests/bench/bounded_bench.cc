@@ -4,8 +4,11 @@
 #include <benchmark/benchmark.h>
 #include <time.h>
 
+#include <string>
+
 #include "engine/explore.h"
 #include "tests/bench/resume.h"
+#include "tests/bench/scenario_files.h"
 #include "tests/litmus/counters.h"
 
 namespace interleaf {
@@ -76,7 +79,8 @@ void BM_Bounded_scenario(benchmark::State& state, const std::string& name) {
 }
 
 const bool kScenarios = [] {
-  for (const std::string& name : scenarios_named("thp-small")) {
+  for (const std::string& name : scenario_files()) {
+    if (!name.starts_with("thp-small-")) continue;
     benchmark::RegisterBenchmark(("BM_Bounded_scenario/" + name).c_str(), BM_Bounded_scenario, name)
         ->Arg(1)
         ->UseRealTime()

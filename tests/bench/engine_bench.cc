@@ -11,6 +11,7 @@
 #include "engine/replay.h"
 #include "scheduler/search/coverage.h"
 #include "tests/bench/resume.h"
+#include "tests/bench/scenario_files.h"
 #include "tests/searched_scenarios.h"
 
 namespace {
@@ -117,8 +118,11 @@ BENCHMARK(BM_Reset_thp_write_open);
 
 // Orders per second of the search that `explore` and `matrix` make, for every scenario as it ships:
 // the first runs of it, one worker. Orders differ in length, so scenarios are not to be compared.
-void BM_Orders(benchmark::State& state) {
-  const std::string name = searched_scenarios().at(static_cast<std::size_t>(state.range(0)));
+void BM_Orders(benchmark::State& state, const std::string& name) {
+  if (!is_searched(name)) {
+    state.SkipWithError("not for searches");
+    return;
+  }
   const auto configuration = configure(load_scenario(name), {});
   ExploreOptions options;
   options.runs_max = 10'000;
@@ -135,12 +139,16 @@ void BM_Orders(benchmark::State& state) {
   const double seconds = (now_ns() - start) / 1e9;
   state.counters["orders/s"] = static_cast<double>(orders) / seconds;
   state.counters["runs/s"] = static_cast<double>(runs) / seconds;
-  state.SetLabel(name);
 }
-BENCHMARK(BM_Orders)
-    ->DenseRange(0, static_cast<int>(searched_scenarios().size()) - 1)
-    ->Iterations(1)
-    ->Unit(benchmark::kMillisecond);
+
+const bool kOrders = [] {
+  for (const std::string& name : scenario_files()) {
+    benchmark::RegisterBenchmark(("BM_Orders/" + name).c_str(), BM_Orders, name)
+        ->Iterations(1)
+        ->Unit(benchmark::kMillisecond);
+  }
+  return true;
+}();
 
 // Not a time: how large a recording is, as found and with few switches.
 void BM_RecordingBytes(benchmark::State& state) {
