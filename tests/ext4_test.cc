@@ -54,6 +54,11 @@ geometry blocks_of_1k() {
   return geo;
 }
 
+/* Parts of blocks are zeroed under a handle, or before it. */
+constexpr patch_set kZeroFirst =
+    patch_bits({Patch::kExt4ZeroOnExtend, Patch::kExt4ZeroBeforeHandle});
+constexpr patch_set kBothZeroings[] = {0, kZeroFirst};
+
 void expect_clean(kernel_harness& machine, unsigned seeds) {
   for (unsigned seed = 0; seed < seeds; ++seed) {
     const interleaf::RunResult& result = machine.run(seed);
@@ -117,44 +122,48 @@ TEST(Ext4, WritebackEndsAfterTheConversion) {
 }
 
 TEST(Ext4, BlocksSmallerThanPagesKeepStatesOfTheirOwn) {
-  kernel_harness machine({.geo = blocks_of_1k()});
-  machine.file("f", std::string(kPage, 'x'));
-  machine.task("a", [] {
-    file* f = do_open(find_inode("f"), O_RDWR);
-    BUG_ON(ext4_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1024, 2048) != 0);
-    BUG_ON(map_of(inode_f()) != "WHHW");
-    put(f, 1500, 100, 'a'); /* part of a hole: the rest of its block is zeros */
-    BUG_ON(map_of(inode_f()) != "WDHW");
-    put(f, 100, 100, 'b'); /* part of a written block, which has to be read */
-    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
-    BUG_ON(map_of(inode_f()) != "WWHW");
-    std::string expected(kPage, 'x');
-    expected.replace(1024, 2048, std::string(2048, '\0'));
-    expected.replace(1500, 100, std::string(100, 'a'));
-    expected.replace(100, 100, std::string(100, 'b'));
-    BUG_ON(cached(f, kPage) != expected);
-    BUG_ON(on_disk(kPage) != expected);
-    filp_close(f);
-  });
-  expect_clean(machine, 50);
+  for (const patch_set with : kBothZeroings) {
+    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+    machine.file("f", std::string(kPage, 'x'));
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      BUG_ON(ext4_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1024, 2048) != 0);
+      BUG_ON(map_of(inode_f()) != "WHHW");
+      put(f, 1500, 100, 'a'); /* part of a hole: the rest of its block is zeros */
+      BUG_ON(map_of(inode_f()) != "WDHW");
+      put(f, 100, 100, 'b'); /* part of a written block, which has to be read */
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(map_of(inode_f()) != "WWHW");
+      std::string expected(kPage, 'x');
+      expected.replace(1024, 2048, std::string(2048, '\0'));
+      expected.replace(1500, 100, std::string(100, 'a'));
+      expected.replace(100, 100, std::string(100, 'b'));
+      BUG_ON(cached(f, kPage) != expected);
+      BUG_ON(on_disk(kPage) != expected);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
 }
 
 TEST(Ext4, ZeroRangeLeavesUnwrittenBlocksAndZeroedEdges) {
-  kernel_harness machine({.geo = blocks_of_1k()});
-  machine.file("f", std::string(2 * kPage, 'x'));
-  machine.task("a", [] {
-    file* f = do_open(find_inode("f"), O_RDWR);
-    put(f, 2048, 1024, 'd');
-    BUG_ON(ext4_fallocate(f, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 512, 4096) != 0);
-    BUG_ON(map_of(inode_f()) != "WUUUWWWW");
-    std::string expected(2 * kPage, 'x');
-    expected.replace(512, 4096, std::string(4096, '\0'));
-    BUG_ON(cached(f, 2 * kPage) != expected);
-    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
-    BUG_ON(on_disk(2 * kPage) != expected);
-    filp_close(f);
-  });
-  expect_clean(machine, 50);
+  for (const patch_set with : kBothZeroings) {
+    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+    machine.file("f", std::string(2 * kPage, 'x'));
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      put(f, 2048, 1024, 'd');
+      BUG_ON(ext4_fallocate(f, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 512, 4096) != 0);
+      BUG_ON(map_of(inode_f()) != "WUUUWWWW");
+      std::string expected(2 * kPage, 'x');
+      expected.replace(512, 4096, std::string(4096, '\0'));
+      BUG_ON(cached(f, 2 * kPage) != expected);
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(on_disk(2 * kPage) != expected);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
 }
 
 TEST(Ext4, FallocatedBlocksReadAsZerosAndTakeData) {
@@ -204,11 +213,10 @@ TEST(Ext4, ReservationFailsWhenTheDiskIsPromisedAway) {
 }
 
 // A mapping's store behind the end of the file must not be there after the file has grown.
-std::string after_extension(bool zeroes) {
+std::string after_extension(patch_set with) {
   static std::string found;
   found.clear();
-  kernel_harness machine(
-      {.geo = blocks_of_1k(), .with = zeroes ? patch_bit(Patch::kExt4ZeroOnExtend) : patch_set{0}});
+  kernel_harness machine({.geo = blocks_of_1k(), .with = with});
   machine.file("f", std::string(1536, 'x'));
   machine.task("a", [] {
     file* f = do_open(find_inode("f"), O_RDWR);
@@ -229,13 +237,14 @@ std::string after_extension(bool zeroes) {
   return found;
 }
 TEST(Ext4, ZeroesTheBlockOfTheOldEndWhenAFileGrowsFrom613On) {
-  EXPECT_EQ(after_extension(false), "garbage");
-  EXPECT_EQ(after_extension(true), std::string(7, '\0'));
+  EXPECT_EQ(after_extension(0), "garbage");
+  EXPECT_EQ(after_extension(patch_bit(Patch::kExt4ZeroOnExtend)), std::string(7, '\0'));
+  EXPECT_EQ(after_extension(kZeroFirst), std::string(7, '\0'));
 }
 
 // Everything that takes handles, folio locks and waits for writeback, at once; data=ordered too.
-void crowd(geometry geo) {
-  kernel_harness machine({.geo = geo, .flusher = true});
+void crowd(geometry geo, patch_set with = 0) {
+  kernel_harness machine({.geo = geo, .with = with, .flusher = true});
   machine.file("f", std::string(2 * kPage, 'x'));
   machine.file("g", "");
   machine.task("writer", [] {
@@ -280,6 +289,7 @@ TEST(Ext4Crowd, NeverHangsWithoutOrderedData) {
   geo.data_ordered = 0;
   crowd(geo);
 }
+TEST(Ext4Crowd, NeverHangsWithZeroingBeforeHandles) { crowd(blocks_of_1k(), kZeroFirst); }
 TEST(Ext4Crowd, NeverHangsForRoomInTheLog) {
   geometry geo = blocks_of_1k();
   geo.journal_blocks = 64;

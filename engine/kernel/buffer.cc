@@ -205,7 +205,8 @@ void end_buffer_async_read(bio *request)
 		read->failed = true;
 	} else if (folio_buffer_heads *buffers = folio_buffers_to_change(f)) {
 		for (std::size_t i = 0; i < request->blocks.size(); i++)
-			buffers->bh[request->bi_io_vec.front().bv_offset / block_size() + i].set(BH_Uptodate);
+			buffers->bh[request->bi_io_vec.front().bv_offset / block_size() + i].set(
+				BH_Uptodate);
 	}
 	delete request;
 	if (--read->pending != 0)

@@ -79,6 +79,7 @@ enum class Patch : std::uint8_t {
 
 	/* ext4; patch_ext4.cc. */
 	kExt4ZeroOnExtend, /* ext4-zero-on-extend: the block that held the old end of the file */
+	kExt4ZeroBeforeHandle, /* ext4-zero-before-handle: no parts of blocks under a handle */
 	kCount,
 };
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind the personas but ext4 and XFS. A block map per file, delayed allocation, private data,
-// buffered I/O with a request per folio, size changes; one body of code for all, with the calls in
-// the order in which btrfs and ext2 ("generic") of 6.12 make them, under their names. ext4 and XFS are
-// in ext4/ and xfs/.
+// The filesystem behind the personas but ext4 and XFS. A block map per file, delayed allocation,
+// private data, buffered I/O with a request per folio, size changes; one body of code for both, with
+// the calls in the order in which btrfs and ext2 ("generic") of 6.12 make them, under their names.
 //
 // Metadata: a block that writeback allocates is unwritten until its data is on the disk; the block
 // map and the size then go to a log in memory, which fsync forces out. The log has no blocks of its
@@ -46,7 +45,7 @@ namespace
 using interleaf::Frame;
 using interleaf::Function;
 
-constexpr interleaf::LockClass block_lock_class{ "i_data_sem" };
+constexpr interleaf::LockClass block_lock_class{ "block_lock" };
 
 /* What the functions below are called in each filesystem. */
 struct function_names {
@@ -727,18 +726,6 @@ int zero_eof_block(inode *node, loff_t from)
 
 /* ---- size changes: i_rwsem held for write, all may sleep ---- */
 
-void truncate_lock(address_space *mapping)
-{
-	if (this_machine().fs->truncate_takes_invalidate_lock)
-		filemap_invalidate_lock(mapping);
-}
-
-void truncate_unlock(address_space *mapping)
-{
-	if (this_machine().fs->truncate_takes_invalidate_lock)
-		filemap_invalidate_unlock(mapping);
-}
-
 /* ext2: the EOF block first, then the cache, then the blocks. */
 int ext2_setsize(inode *node, loff_t size)
 {
@@ -746,10 +733,8 @@ int ext2_setsize(inode *node, loff_t size)
 	const int error = zero_eof_block(node, size);
 	if (error != 0)
 		return error;
-	truncate_lock(node->i_mapping);
 	truncate_setsize(node, size);
 	free_blocks(node, size);
-	truncate_unlock(node->i_mapping);
 	return 0;
 }
 
@@ -866,17 +851,16 @@ int simple_fsync(file *f, loff_t start, loff_t end, bool)
 	return error;
 }
 
-/* ---- the three ---- */
+/* ---- the two ---- */
 
 constexpr address_space_operations
 a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
-      decltype(address_space_operations::dirty_folio) dirty,
       decltype(address_space_operations::write_end) write_end = simple_write_end)
 {
 	return { .read_folio = simple_read_folio,
 		 .readahead = simple_readahead,
 		 .writepages = simple_writepages,
-		 .dirty_folio = dirty,
+		 .dirty_folio = filemap_dirty_folio,
 		 .write_begin = simple_write_begin,
 		 .write_end = write_end,
 		 .invalidate_folio = invalidate,
@@ -902,7 +886,7 @@ constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 }
 
 constexpr filesystem kGeneric = {
-	.a_ops = a_ops(nullptr, filemap_dirty_folio),
+	.a_ops = a_ops(nullptr),
 	.persona_name = "generic",
 	.inode_ops = { .setattr_size = ext2_setsize },
 	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter, generic_page_mkwrite),
@@ -932,7 +916,7 @@ constexpr filesystem kGeneric = {
 };
 
 constexpr filesystem kBtrfs = {
-	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio, btrfs_write_end),
+	.a_ops = a_ops(btrfs_invalidate_folio, btrfs_write_end),
 	.persona_name = "btrfs",
 	.inode_ops = { .setattr_size = btrfs_setsize },
 	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter, btrfs_page_mkwrite),

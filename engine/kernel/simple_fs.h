@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind all personas: its inode, and what others need of it beyond its operations
-// tables.
+// The filesystem behind the personas generic and btrfs: its inode, and what others need of it beyond
+// its operations tables.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace kernel
 {
 
 struct simple_inode : inode {
-	interleaf::Rwsem block_lock; /* guards what follows (ext4: i_data_sem) */
+	interleaf::Rwsem block_lock; /* guards what follows */
 	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
 	std::vector<bool> unwritten; /* a block without its data yet; may be shorter */
 

@@ -191,13 +191,18 @@ void ext4_update_i_disksize(inode *node, loff_t size);
 
 /*
  * Zeroes bytes of one block in the cache, in its folio, and makes it dirty, if there is anything on
- * the disk or delayed for it. Sleeps. Without a handle where ext4_zero_under_handle is off.
- * 0, -ENOMEM, -EIO.
+ * the disk or delayed for it. With a handle the zeros reach the disk before its transaction does
+ * (data=ordered); without one *written, if given, becomes true where that may matter: the block is
+ * written. Sleeps. 0, -ENOMEM, -EIO.
  */
-int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_t length);
+int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_t length,
+			       bool *written = nullptr);
 /* From a size to the end of its block. */
 int ext4_block_truncate_page(handle_t *handle, inode *node, loff_t from);
-/* The parts of blocks at the edges of a range. */
+/* The same up to `end` at most, before the handle that changes the size: ext4-zero-before-handle.
+ * Requires: no handle. Takes one of its own for what must be in order. */
+int ext4_block_zero_eof(inode *node, loff_t from, loff_t end);
+/* The parts of blocks at the edges of a range. The handle may be null. */
 int ext4_zero_partial_blocks(handle_t *handle, inode *node, loff_t start, loff_t len);
 int ext4_setattr(inode *node, loff_t size);
 long ext4_fallocate(file *f, int mode, loff_t offset, loff_t len);

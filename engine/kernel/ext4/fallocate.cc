@@ -94,8 +94,15 @@ int ext4_punch_hole(inode *node, loff_t start, loff_t len)
 	ext4_update_disksize_before_punch(node, end);
 	truncate_pagecache_range(node, start, end - 1);
 
+	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
+	int error = zero_first ? ext4_zero_partial_blocks(nullptr, node, start, end - start) : 0;
+	if (error != 0) {
+		filemap_invalidate_unlock(mapping);
+		return error;
+	}
 	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
-	const int error = ext4_zero_partial_blocks(handle, node, start, end - start);
+	if (!zero_first)
+		error = ext4_zero_partial_blocks(handle, node, start, end - start);
 	const loff_t first = round_up_to_block(start);
 	const loff_t last = round_down_to_block(end);
 	if (error == 0 && first < last) {
@@ -145,9 +152,13 @@ int ext4_zero_range(inode *node, loff_t start, loff_t len, bool keep_size)
 			ext4_journal_stop(handle);
 		}
 	}
+	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
+	if (error == 0 && zero_first)
+		error = ext4_zero_partial_blocks(nullptr, node, start, len);
 	if (error == 0) {
 		handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
-		error = ext4_zero_partial_blocks(handle, node, start, len);
+		if (!zero_first)
+			error = ext4_zero_partial_blocks(handle, node, start, len);
 		ext4_mark_inode_dirty(handle, node);
 		ext4_journal_stop(handle);
 	}

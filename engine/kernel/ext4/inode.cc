@@ -202,7 +202,7 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 	loff_t zero_len = 0;
 	if (copied != 0 && pos > old_size) {
 		pagecache_isize_extended(node, old_size, pos);
-		if (patched(Patch::kExt4ZeroOnExtend))
+		if (patched(Patch::kExt4ZeroOnExtend) && !patched(Patch::kExt4ZeroBeforeHandle))
 			zero_len = pos - old_size;
 	}
 	if (!disksize_changed && zero_len == 0)

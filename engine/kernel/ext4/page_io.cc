@@ -34,7 +34,8 @@ void ext4_finish_bio(bio *request)
 	folio *f = bio_first_folio(request);
 	const std::size_t size = ext4_block_size();
 	folio_buffer_heads *buffers = folio_buffers_to_change(f);
-	for (std::size_t at = request->bi_io_vec.front().bv_offset; at < request->bi_io_vec.front().bv_offset + request->len; at += size)
+	for (std::size_t at = request->bi_io_vec.front().bv_offset;
+	     at < request->bi_io_vec.front().bv_offset + request->len; at += size)
 		buffers->bh[at / size].clear(BH_Async_Write);
 	const bool under_io =
 		std::any_of(buffers->bh, buffers->bh + buffers->nr,

@@ -69,13 +69,22 @@ long ext4_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 	return generic_file_read_iter(f, pos, to, len);
 }
 
-/* Where the write goes; from 6.13 on the block that held the old end is zeroed behind it when the
- * write lies beyond. i_rwsem held. */
+/* Where the write goes. i_rwsem held. */
 void ext4_generic_write_checks(const file *f, loff_t *pos)
 {
 	FRAME(ext4_generic_write_checks);
 	if ((f->f_flags & O_APPEND) != 0)
 		*pos = i_size_read(f->f_inode);
+}
+
+/* And the block that holds the end of the file, if the write lies beyond it: ext4_da_write_end()
+ * zeroes that unless it is to be done before. 0, -ENOMEM, -EIO. i_rwsem held. */
+int ext4_write_checks(const file *f, loff_t *pos)
+{
+	ext4_generic_write_checks(f, pos);
+	if (!patched(Patch::kExt4ZeroBeforeHandle))
+		return 0;
+	return ext4_block_zero_eof(f->f_inode, i_size_read(f->f_inode), *pos);
 }
 
 long ext4_buffered_write_iter(file *f, loff_t *pos, const void *from, std::size_t len)
@@ -84,8 +93,9 @@ long ext4_buffered_write_iter(file *f, loff_t *pos, const void *from, std::size_
 	inode_lock(f->f_inode);
 	long written = 0;
 	if (len != 0) {
-		ext4_generic_write_checks(f, pos);
-		written = generic_perform_write(f, *pos, from, len);
+		written = ext4_write_checks(f, pos);
+		if (written == 0)
+			written = generic_perform_write(f, *pos, from, len);
 	}
 	inode_unlock(f->f_inode);
 	return written;

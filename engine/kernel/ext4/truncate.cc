@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Zeroing parts of blocks, and changes of a file's size (fs/ext4/inode.c of 6.12).
 //
-// Parts of blocks are zeroed in the cache under the handle of the change that needs it: up to 7.0.
-// With data=ordered the commit of that handle writes them.
+// Parts of blocks are zeroed in the cache under the handle of the change that needs it; with
+// data=ordered the commit of that handle writes them. With ext4-zero-before-handle they are zeroed
+// first, so that no folio lock is asked for under that handle.
 //
 // Left out: the orphan list, truncates in several transactions.
 #include <algorithm>
@@ -19,7 +20,7 @@ namespace kernel
 {
 
 /* What is not on the disk, nor delayed in the cache, reads as zeros already. */
-static int zero_in_folio(handle_t *handle, folio *f, loff_t from, loff_t length)
+static int zero_in_folio(handle_t *handle, folio *f, loff_t from, loff_t length, bool *written)
 {
 	inode *node = f->mapping.load()->host;
 	if (folio_buffers(f) == nullptr)
@@ -44,11 +45,15 @@ static int zero_in_folio(handle_t *handle, folio *f, loff_t from, loff_t length)
 	}
 	folio_zero_contents(f, offset, static_cast<std::size_t>(length));
 	mark_buffer_dirty(f, bh);
-	ext4_jbd2_inode_add_write(handle, node, from, length);
+	if (handle != nullptr)
+		ext4_jbd2_inode_add_write(handle, node, from, length);
+	if (written != nullptr)
+		*written = !bh->test(BH_Delay | BH_Unwritten);
 	return 0;
 }
 
-int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_t length)
+int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_t length,
+			       bool *written)
 {
 	FRAME(ext4_block_zero_page_range);
 	const auto size = static_cast<loff_t>(ext4_block_size());
@@ -57,7 +62,7 @@ int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_
 				       FGP_WRITEBEGIN | FGP_ACCESSED);
 	if (IS_ERR(f))
 		return static_cast<int>(PTR_ERR(f));
-	const int error = zero_in_folio(handle, f, from, length);
+	const int error = zero_in_folio(handle, f, from, length, written);
 	folio_unlock(f);
 	folio_put(f);
 	return error;
@@ -68,6 +73,23 @@ int ext4_block_truncate_page(handle_t *handle, inode *node, loff_t from)
 	FRAME(ext4_block_truncate_page);
 	const auto size = static_cast<loff_t>(ext4_block_size());
 	return ext4_block_zero_page_range(handle, node, from, size - from % size);
+}
+
+int ext4_block_zero_eof(inode *node, loff_t from, loff_t end)
+{
+	FRAME(ext4_block_zero_eof);
+	const auto size = static_cast<loff_t>(ext4_block_size());
+	if (from % size == 0 || from >= end)
+		return 0;
+	const loff_t length = std::min(size - from % size, end - from);
+	bool written = false;
+	const int error = ext4_block_zero_page_range(nullptr, node, from, length, &written);
+	if (error != 0 || !written || !ext4_should_order_data())
+		return error;
+	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
+	ext4_jbd2_inode_add_write(handle, node, from, length);
+	ext4_journal_stop(handle);
+	return 0;
 }
 
 int ext4_zero_partial_blocks(handle_t *handle, inode *node, loff_t start, loff_t len)
@@ -96,8 +118,11 @@ static void ext4_truncate(inode *node)
 	FRAME(ext4_truncate);
 	const auto size = static_cast<loff_t>(ext4_block_size());
 	const loff_t i_size = node->i_size.load();
+	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
+	if (zero_first)
+		ext4_block_zero_eof(node, i_size, LLONG_MAX_POS);
 	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
-	if (i_size % size != 0)
+	if (!zero_first && i_size % size != 0)
 		ext4_block_truncate_page(handle, node, i_size);
 	ext4_inode *ei = EXT4_I(node);
 	ei->i_data_sem.down_write();
@@ -126,10 +151,18 @@ int ext4_setattr(inode *node, loff_t size)
 			return error;
 	}
 	filemap_invalidate_lock(mapping);
+	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
+	if (zero_first && size > old_size) {
+		const int error = ext4_block_zero_eof(node, old_size, LLONG_MAX_POS);
+		if (error != 0) {
+			filemap_invalidate_unlock(mapping);
+			return error;
+		}
+	}
 	if (size != old_size) {
 		handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
 		const bool partial = old_size % static_cast<loff_t>(ext4_block_size()) != 0;
-		if (size > old_size && partial && patched(Patch::kExt4ZeroOnExtend))
+		if (size > old_size && partial && !zero_first && patched(Patch::kExt4ZeroOnExtend))
 			ext4_block_truncate_page(handle, node, old_size);
 		EXT4_I(node)->i_data_sem.down_write();
 		node->i_disksize.store(size);
