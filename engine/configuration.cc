@@ -42,6 +42,9 @@ kernel::geometry to_kernel(const Geometry& geometry) {
   result.disk_blocks = geometry.disk_blocks;
   result.volatile_cache = static_cast<unsigned>(geometry.volatile_cache);
   result.barriers = static_cast<unsigned>(geometry.barriers);
+  result.journal_blocks = static_cast<unsigned>(geometry.journal_blocks);
+  result.data_ordered = static_cast<unsigned>(geometry.data_ordered);
+  result.dioread_nolock = static_cast<unsigned>(geometry.dioread_nolock);
   result.sector_size = static_cast<unsigned>(geometry.sector_size);
   return result;
 }

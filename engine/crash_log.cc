@@ -315,11 +315,11 @@ void CrashLog::metadata_logged(const kernel::inode& node) {
   logged_.push_back({now(), file_of(node), metadata_of(node)});
 }
 
-void CrashLog::metadata_committed() {
-  inner_->metadata_committed();
+void CrashLog::metadata_committed(std::uint64_t logged) {
+  inner_->metadata_committed(logged);
   if (!listening()) return;
   const HeapScope heap;
-  add(Effect::Kind::kCommitted, 0);
+  add(Effect::Kind::kCommitted, logged);
 }
 
 void CrashLog::sync_begin(kernel::inode& node, loff_t start, loff_t end) {

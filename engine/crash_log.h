@@ -46,7 +46,7 @@ class CrashLog : public kernel::observer, public Observer {
     enum class Kind : std::uint8_t { kWrite, kFlush, kLogged, kCommitted, kPromise };
     Kind kind;
     StepNumber step;      // it happens right after this one
-    std::uint32_t index;  // in writes, logged, promises
+    std::uint32_t index;  // in writes, logged, promises; committed: how many of logged
   };
   struct BlockWrite {
     StepNumber step;
@@ -153,7 +153,7 @@ class CrashLog : public kernel::observer, public Observer {
   void disk_wrote(std::uint64_t block, const unsigned char* bytes) override;
   void disk_flushed() override;
   void metadata_logged(const kernel::inode& node) override;
-  void metadata_committed() override;
+  void metadata_committed(std::uint64_t logged) override;
   void sync_begin(kernel::inode& node, kernel::loff_t start, kernel::loff_t end) override;
   void sync_end(kernel::inode& node, int error) override;
 

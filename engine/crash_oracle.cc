@@ -105,7 +105,9 @@ CrashOracle::Disk CrashOracle::disk(const EventSet& set) const {
           disk.logged.push_back(effect.index);
           break;
         case Effect::Kind::kCommitted:
-          disk.committed = disk.logged.size();
+          disk.committed = static_cast<std::size_t>(
+              std::count_if(disk.logged.begin(), disk.logged.end(),
+                            [&](std::uint32_t logged) { return logged < effect.index; }));
           break;
         case Effect::Kind::kPromise:
           disk.promises.push_back(effect.index);

@@ -31,6 +31,9 @@ constexpr GeometryMember kGeometry[] = {
     {"readahead_pages", &Geometry::readahead_pages, 0, 8192, false},
     {"volatile_cache", &Geometry::volatile_cache, 0, 1, false},
     {"barriers", &Geometry::barriers, 0, 1, false},
+    {"journal_blocks", &Geometry::journal_blocks, 0, 1 << 20, false},
+    {"data_ordered", &Geometry::data_ordered, 0, 1, false},
+    {"dioread_nolock", &Geometry::dioread_nolock, 0, 1, false},
     {"sector_size", &Geometry::sector_size, 512, 65536, true},
 };
 

@@ -21,6 +21,9 @@ struct Geometry {
   std::uint64_t readahead_pages = 32;  // 0: no readahead
   std::uint64_t volatile_cache = 0;    // 1: the disk has a write cache that a power cut empties
   std::uint64_t barriers = 1;          // 0: the filesystem does not flush it
+  std::uint64_t journal_blocks = 0;    // ext4's log; 0: without end
+  std::uint64_t data_ordered = 1;      // ext4; 0: data=writeback
+  std::uint64_t dioread_nolock = 1;    // ext4; 0: writeback allocates written blocks
   std::uint64_t sector_size = 512;     // what the disk writes whole at a power cut
 
   bool operator==(const Geometry&) const = default;

@@ -12,6 +12,7 @@
 //   the same, once  wait                            wake
 //   and for good
 //   semaphore       up                              down, trylock, granted
+//   user count      enter, leave                    busy, drain
 //   thread          -                               start, begin, end, join
 //   RCU             read lock, read unlock          start and end of a grace period
 //   private         all: nobody else can see it     -

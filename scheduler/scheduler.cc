@@ -290,12 +290,16 @@ std::uint8_t Scheduler::lock_class_index(const LockClass& lock_class) {
   return outside_->lock_order.index(lock_class);
 }
 
-void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where) {
+void Scheduler::claim(const void* address, std::uint8_t lock_class, bool shared, Where where) {
   Task& task = *task_;
-  task.held.add(lock, steps_, where, lock_class, shared);
+  task.held.add(address, steps_, where, lock_class, shared);
   task.held_classes |= std::uint64_t{1} << lock_class;
+}
+
+void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where) {
+  claim(lock, lock_class, shared, where);
   if (races_ != nullptr) [[unlikely]]
-    races_->lock_taken(current_, task.next.object, shared);
+    races_->lock_taken(current_, task_->next.object, shared);
 }
 
 void Scheduler::lock_dropped(const void* lock, Where where) {

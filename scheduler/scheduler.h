@@ -182,6 +182,10 @@ class Scheduler {
   }
   void lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where);
   void lock_dropped(const void* lock, Where where);
+  // The task has to do something before those who wait at `address` can go on: reports of hangs and
+  // lock order take that for a lock which it holds, until lock_dropped(). lock_wanted() before a
+  // wait for such a task. Orders no memory.
+  void claim(const void* address, std::uint8_t lock_class, bool shared, Where where);
   // The index of a lock class in this World; assigned on first use.
   std::uint8_t lock_class_index(const LockClass& lock_class);
   // What reports call a class of HeldLock::class_index.

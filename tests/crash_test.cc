@@ -206,11 +206,12 @@ TEST(Crash, PromisesAreKeptByEveryPersona) {
 TEST(Crash, ACacheThatIsNotFlushedBreaksThePromise) {
   const auto configuration = configure(load_scenario("fsync-nobarrier"), {});
   const std::string call = "lost-after-power-cut:vfs_fsync_range<fsync:";
-  EXPECT_EQ(signatures_of(configuration),
-            (std::set<std::string>{call + "device cache", call + "size on disk"}));
+  EXPECT_EQ(
+      signatures_of(configuration),
+      (std::set<std::string>{call + "block map", call + "device cache", call + "size on disk"}));
   // With nothing lost from the cache the log is: its blocks are in there too.
   EXPECT_EQ(signatures_of(configuration, {.lost = 0, .torn = 0}),
-            std::set<std::string>{call + "size on disk"});
+            (std::set<std::string>{call + "block map", call + "size on disk"}));
 }
 
 TEST(Crash, WhatNobodySyncedMayBeLost) {
@@ -274,7 +275,7 @@ TEST(Crash, AWriteWithDsyncPromisesItself) {
   text.replace(text.find("O_RDWR"), 6, "O_RDWR|O_DSYNC");
   EXPECT_TRUE(signatures_of(configured(text)).empty());
   const auto found = signatures_of(configured(text, {{"barriers", "0"}}), {.lost = 1, .torn = 0});
-  EXPECT_EQ(found.size(), 2u);
+  EXPECT_EQ(found.size(), 3u);
   for (const std::string& signature : found) {
     EXPECT_NE(signature.find("<pwrite:"), std::string::npos) << signature;
   }
@@ -287,8 +288,8 @@ class BrokenLog : public CrashLog {
   bool writes_before_sync = true;
   bool spoils_block = false;
 
-  void metadata_committed() override {
-    if (forces_log) CrashLog::metadata_committed();
+  void metadata_committed(std::uint64_t logged) override {
+    if (forces_log) CrashLog::metadata_committed(logged);
   }
   void disk_wrote(std::uint64_t block, const unsigned char* bytes) override {
     if (writes_before_sync) CrashLog::disk_wrote(block, bytes);
@@ -298,8 +299,11 @@ class BrokenLog : public CrashLog {
   }
 };
 
+// On btrfs, where neither task's promise comes before the other's: of two the first is named.
 std::set<std::string> broken_by(void (*breaks)(BrokenLog&)) {
-  const auto configuration = configured(kTwoFiles, {{"volatile_cache", "0"}});
+  std::string text = kTwoFiles;
+  text.replace(text.find("ext4"), 4, "btrfs");
+  const auto configuration = configured(text, {{"volatile_cache", "0"}});
   BrokenLog log;
   breaks(log);
   ScenarioWorld world(0, configuration, &log);

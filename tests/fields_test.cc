@@ -74,12 +74,14 @@ INSTANTIATE_TEST_SUITE_P(All, Fields, testing::ValuesIn(searched_scenarios()), n
 
 TEST(FieldTables, HaveFieldsThatDoNotOverlap) {
   const BlockType* const types[] = {
-      &kernel::simple_inode_block,      &kernel::file_block,        &kernel::super_block_block,
-      &kernel::block_device_block,      &kernel::folio_block,       &kernel::content_numbers_block,
-      &kernel::xa_node_block,           &kernel::mm_struct_block,   &kernel::vm_area_struct_block,
-      &kernel::pte_table_block,         &kernel::pmd_entries_block, &kernel::pte_entries_block,
-      &kernel::machine_block,           &kernel::lru_state_block,   &kernel::xfs_inode_block,
-      &kernel::iomap_folio_state_block,
+      &kernel::simple_inode_block,      &kernel::file_block,         &kernel::super_block_block,
+      &kernel::block_device_block,      &kernel::folio_block,        &kernel::content_numbers_block,
+      &kernel::xa_node_block,           &kernel::mm_struct_block,    &kernel::vm_area_struct_block,
+      &kernel::pte_table_block,         &kernel::pmd_entries_block,  &kernel::pte_entries_block,
+      &kernel::machine_block,           &kernel::lru_state_block,    &kernel::xfs_inode_block,
+      &kernel::iomap_folio_state_block, &kernel::buffer_heads_block, &kernel::ext4_inode_block,
+      &kernel::ext4_io_end_block,       &kernel::ext4_sb_info_block, &kernel::journal_block,
+      &kernel::transaction_block,
   };
   for (const BlockType* type : types) {
     ASSERT_FALSE(type->fields.empty()) << type->name;
@@ -102,6 +104,7 @@ TEST(FieldTables, TellOneTypeFromAnotherByNameAndKeepTheRolesOfSignatures) {
   EXPECT_STREQ(kernel::content_numbers_block.role_name(), "page contents");
   // These had no type when the first recordings were made.
   EXPECT_STREQ(kernel::simple_inode_block.role_name(), "memory");
+  EXPECT_STREQ(kernel::ext4_inode_block.role_name(), "memory");
   EXPECT_STREQ(kernel::file_block.role_name(), "memory");
   EXPECT_STREQ(kernel::mm_struct_block.role_name(), "memory");
 }

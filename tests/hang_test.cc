@@ -5,9 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "scheduler/sync/completion.h"
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/rwsem.h"
 #include "scheduler/sync/shared.h"
+#include "scheduler/sync/user_count.h"
 #include "tests/scheduler_programs.h"
 
 namespace interleaf {
@@ -66,6 +68,69 @@ TEST(Deadlock, OfATaskWithItselfIsACycleOfOne) {
             "deadlock::A @1 one\n"
             "  cycle: one -> one\n"
             "  - one waits for A since step 1, held by one since step 1\n");
+}
+
+TEST(Deadlock, IsFoundThroughAnyOfSeveralHolders) {
+  struct Readers {
+    Rwsem a{kA};
+    Mutex b{kB};
+    Completion never{"never"};
+    explicit Readers(Scheduler& s) {
+      add_task(s, "one", this, [](Readers& r) {
+        r.a.down_read();
+        r.never.wait();
+      });
+      add_task(s, "two", this, [](Readers& r) {
+        r.a.down_read();
+        r.b.lock();
+      });
+      add_task(s, "writer", this, [](Readers& r) {
+        r.b.lock();
+        r.a.down_write();
+      });
+    }
+  };
+  Program<Readers> p;
+  const auto alternate = make_round_robin();
+  const RunResult& result = p.run(*alternate);
+  EXPECT_EQ(result.end, RunEnd::kDeadlock);
+  ASSERT_FALSE(result.findings.empty());
+  EXPECT_EQ(result.findings.back().message, "cycle: two -> writer -> two");
+}
+
+TEST(UserCount, DrainWaitsForAllUsersAndNamesThem) {
+  struct Users {
+    Mutex lock{kA};
+    UserCount users{kB};
+    explicit Users(Scheduler& s) {
+      add_task(s, "user", this, [](Users& u) {
+        u.lock.lock();
+        u.users.enter();
+        u.lock.unlock();
+        u.lock.lock();
+        u.users.leave();
+        u.lock.unlock();
+      });
+      add_task(s, "drainer", this, [](Users& u) {
+        u.lock.lock();
+        while (u.users.busy()) {
+          u.users.drain();  // with the lock that the user wants
+        }
+        u.lock.unlock();
+      });
+    }
+  };
+  Program<Users> p;
+  const auto random = make_random();
+  unsigned deadlocks = 0;
+  for (unsigned seed = 0; seed < 200; ++seed) {
+    const RunResult& result = p.run(*random, {.seed = seed});
+    if (result.end == RunEnd::kFinished) continue;
+    ASSERT_EQ(result.end, RunEnd::kDeadlock);
+    EXPECT_EQ(result.verdict()->message, "cycle: user -> drainer -> user");
+    ++deadlocks;
+  }
+  EXPECT_GT(deadlocks, 0u);
 }
 
 TEST(Deadlock, NamesALockThatWasFreeWhenItWasAskedFor) {

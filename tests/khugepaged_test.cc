@@ -94,7 +94,9 @@ TEST(Khugepaged, CollapseWritesTheAppendOn6_12_96) {
   /* The price of the fix; what it can come to: KhugepagedRaces.PurgeAndCollapse.... */
   EXPECT_EQ(story.found,
             "possible circular locking dependency: user asks for invalidate_lock (inode data) "
-            "while it holds folio lock (folio 9 at index 0..3 of data)\n");
+            "while it holds folio lock (folio 9 at index 0..3 of data)\n"
+            "possible circular locking dependency: user asks for folio lock (folio 10 at index 8 "
+            "of data) while it holds jbd2_handle (transaction 1)\n");
 }
 
 TEST(Khugepaged, LargeFolioMappingsAreNotCountedAndNotPurged) {

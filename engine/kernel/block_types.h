@@ -32,5 +32,11 @@ extern const interleaf::BlockType pmd_entries_block;
 extern const interleaf::BlockType pte_entries_block;
 extern const interleaf::BlockType machine_block;
 extern const interleaf::BlockType lru_state_block;
+extern const interleaf::BlockType buffer_heads_block;
+extern const interleaf::BlockType ext4_inode_block;
+extern const interleaf::BlockType ext4_io_end_block;
+extern const interleaf::BlockType ext4_sb_info_block;
+extern const interleaf::BlockType journal_block;
+extern const interleaf::BlockType transaction_block;
 
 } // namespace kernel

@@ -26,6 +26,9 @@ struct geometry {
 	unsigned khugepaged_scans = 1; /* passes of khugepaged over the registered mms */
 	unsigned volatile_cache = 0; /* 1: completed writes may be lost until a flush */
 	unsigned barriers = 1; /* 0: the filesystem never flushes it (mount -o nobarrier) */
+	unsigned journal_blocks = 0; /* ext4: of the log; 0: without end */
+	unsigned data_ordered = 1; /* ext4: data=ordered; 0: data=writeback */
+	unsigned dioread_nolock = 1; /* ext4: 0: writeback allocates written blocks */
 	unsigned sector_size = 512; /* what the device writes whole; <= block_size */
 	unsigned lru_batch = 31; /* per-CPU LRU-add batch; folios in it are not PG_lru */
 };

@@ -52,10 +52,10 @@
 		FLAG(type, i_state, I_SYNC), FLAG(type, i_state, I_FREEING),                     \
 		FIELD(type, i_data.i_pages.xa_lock), FIELD(type, i_data.i_pages.xa_head),        \
 		FIELD(type, i_data.i_pages.xa_marks), FIELD(type, i_data.invalidate_lock),       \
-		FIELD(type, i_data.i_mmap_rwsem), FIELD(type, i_data.i_mmap_writable),           \
-		FIELD(type, i_data.nr_thps), FIELD(type, i_data.nrpages),                        \
-		FIELD(type, i_data.writeback_index), FLAG(type, i_data.flags, AS_EIO),           \
-		FLAG(type, i_data.flags, AS_ENOSPC),                                             \
+		FIELD(type, i_data.i_mmap_rwsem), FIELD(type, i_data.i_private_lock),            \
+		FIELD(type, i_data.i_mmap_writable), FIELD(type, i_data.nr_thps),                \
+		FIELD(type, i_data.nrpages), FIELD(type, i_data.writeback_index),                \
+		FLAG(type, i_data.flags, AS_EIO), FLAG(type, i_data.flags, AS_ENOSPC),           \
 		FLAG(type, i_data.flags, AS_LARGE_FOLIO_SUPPORT),                                \
 		FLAG(type, i_data.flags, AS_RELEASE_ALWAYS),                                     \
 		FLAG(type, i_data.flags, AS_STABLE_WRITES), FIELD(type, i_data.wb_err)

@@ -25,13 +25,15 @@ constexpr interleaf::LockClass i_rwsem_class{ "i_rwsem" };
 constexpr interleaf::LockClass i_lock_class{ "i_lock" };
 constexpr interleaf::LockClass invalidate_lock_class{ "invalidate_lock" };
 constexpr interleaf::LockClass i_mmap_rwsem_class{ "i_mmap_rwsem" };
+constexpr interleaf::LockClass i_private_lock_class{ "i_private_lock" };
 constexpr interleaf::LockClass alloc_lock_class{ "alloc_lock" };
 constexpr interleaf::LockClass workqueue_lock_class{ "workqueue lock" };
 
 } // namespace
 
 address_space::address_space(inode *owner)
-	: host(owner), invalidate_lock(invalidate_lock_class), i_mmap_rwsem(i_mmap_rwsem_class)
+	: host(owner), invalidate_lock(invalidate_lock_class), i_mmap_rwsem(i_mmap_rwsem_class),
+	  i_private_lock(i_private_lock_class)
 {
 }
 

@@ -72,6 +72,7 @@ struct address_space {
 	xarray i_pages;
 	interleaf::Rwsem invalidate_lock;
 	interleaf::Rwsem i_mmap_rwsem;
+	interleaf::Spinlock i_private_lock; /* buffers come and go, and become dirty */
 	std::vector<vm_area_struct *> i_mmap; /* i_mmap_rwsem; in order of mmap */
 	interleaf::Atomic<int> i_mmap_writable;
 	interleaf::Atomic<int> nr_thps;
@@ -138,7 +139,8 @@ struct block_state {
 };
 
 struct super_operations {
-	/* The filesystem's own tasks; null: none. */
+	/* At boot, once there is a super block: what the filesystem has of its own, and its tasks; null:
+	 * none. */
 	void (*spawn_daemons)(interleaf::Scheduler &) = nullptr;
 	/* A new empty file, with its operations tables; it is not in sb->inodes yet. */
 	inode *(*alloc_inode)(super_block *, std::string_view name, unsigned ino);
@@ -221,6 +223,7 @@ struct super_block {
 	interleaf::ObjectNumber inodes_number; /* of the list: looked up and changed within steps */
 	struct block_device *s_bdev = nullptr;
 	const super_operations *s_op = nullptr;
+	void *s_fs_info = nullptr; /* the filesystem's */
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	std::uint64_t delayed_blocks = 0; /* alloc_lock; promised to DELALLOC extents */
 	interleaf::Spinlock alloc_lock; /* and next_block */

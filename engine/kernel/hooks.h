@@ -99,8 +99,9 @@ public:
 	virtual void disk_flushed() = 0;
 	/* The log holds the inode's block map and size as they are now, in memory so far. */
 	virtual void metadata_logged(const inode &node) = 0;
-	/* Everything logged so far is in the log's blocks on the device. */
-	virtual void metadata_committed() = 0;
+	/* The first `logged` changes that metadata_logged() told of are in the log's blocks on the
+	 * device. */
+	virtual void metadata_committed(std::uint64_t logged) = 0;
 	/* fsync or the like of bytes [start, end] was called; by the same task: it returned. */
 	virtual void sync_begin(inode &node, loff_t start, loff_t end) = 0;
 	virtual void sync_end(inode &node, int error) = 0;
@@ -126,7 +127,7 @@ public:
 	void disk_wrote(std::uint64_t, const unsigned char *) override {}
 	void disk_flushed() override {}
 	void metadata_logged(const inode &) override {}
-	void metadata_committed() override {}
+	void metadata_committed(std::uint64_t) override {}
 	void sync_begin(inode &, loff_t, loff_t) override {}
 	void sync_end(inode &, int) override {}
 };

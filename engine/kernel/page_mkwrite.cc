@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // ->page_mkwrite of each persona: what a filesystem does before a page of a shared mapping becomes
-// writable (fs/buffer.c, ext4, btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite().
-//
-// ext4 holds invalidate_lock shared, so that truncate and hole punch wait; btrfs and the generic one
-// have the folio lock only.
+// writable (btrfs and mm/filemap.c of 6.12). See filemap_page_mkwrite(). Those of ext4 and XFS are in
+// ext4/ and iomap/; these two have the folio lock only.
 //
 // Left out: file times, freezing, killable locking.
-//
-// Lock order: invalidate_lock -> folio lock.
 #include <algorithm>
 
 #include "engine/kernel/machine.h"
@@ -52,35 +48,7 @@ unsigned reserve_and_dirty(folio *f, std::size_t used)
 	return VM_FAULT_LOCKED;
 }
 
-unsigned block_page_mkwrite(folio *f, address_space *mapping)
-{
-	FRAME(block_page_mkwrite);
-	std::size_t used;
-	if (!lock_for_mkwrite(f, mapping, &used))
-		return VM_FAULT_NOPAGE;
-	if (__block_write_begin_int(f, 0, used) != 0) {
-		folio_unlock(f);
-		return VM_FAULT_SIGBUS;
-	}
-	__block_commit_write(mapping, f);
-	folio_mark_dirty(f);
-	folio_wait_stable(f);
-	return VM_FAULT_LOCKED;
-}
-
 } // namespace
-
-unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
-{
-	FRAME(ext4_page_mkwrite);
-	const bool locks = this_machine().fs->mkwrite_takes_invalidate_lock;
-	if (locks)
-		filemap_invalidate_lock_shared(mapping);
-	const unsigned ret = block_page_mkwrite(f, mapping);
-	if (locks)
-		filemap_invalidate_unlock_shared(mapping);
-	return ret;
-}
 
 /* Waits for writeback in any case, and before the folio becomes dirty. */
 unsigned btrfs_page_mkwrite(folio *f, address_space *mapping)

@@ -25,24 +25,11 @@ namespace kernel
 namespace
 {
 
+constexpr interleaf::LockClass writeback_class{ "writeback" };
+
 bool mapping_tagged(address_space *mapping, xa_mark_t mark)
 {
 	return xa_marked(&mapping->i_pages, mark);
-}
-
-/* The folio's slot in i_pages gets the DIRTY mark, if truncate did not come first. */
-void __folio_mark_dirty(folio *f, address_space *mapping, bool warn)
-{
-	FRAME(__folio_mark_dirty);
-	mapping->i_pages.xa_lock.lock();
-	if (f->mapping.load() != nullptr) {
-		VM_WARN_ON_ONCE(warn && !f->flags.look(PG_uptodate));
-		vm_stat_add(this_machine().stat.nr_file_dirty, folio_nr_pages(f));
-		xa_state xas(&mapping->i_pages, f->index.load());
-		xas_load(&xas);
-		xas_set_mark(&xas, PAGECACHE_TAG_DIRTY);
-	}
-	mapping->i_pages.xa_lock.unlock();
 }
 
 /* State of one walk of write_cache_pages(). */
@@ -71,7 +58,7 @@ bool folio_prepare_writeback(writeback_walk *walk, folio *f)
 	if (busy || walk->loop.own)
 		folio_wait_writeback(f);
 	BUG_ON(f->flags.look(PG_writeback));
-	return walk->loop.keeps_dirty || folio_clear_dirty_for_io(f);
+	return folio_clear_dirty_for_io(f);
 }
 
 /* The next folio to write, locked and clean; the batch keeps a reference. Null at the end. */
@@ -97,6 +84,20 @@ folio *writeback_get_folio(writeback_walk *walk)
 }
 
 } // namespace
+
+void __folio_mark_dirty(folio *f, address_space *mapping, bool warn)
+{
+	FRAME(__folio_mark_dirty);
+	mapping->i_pages.xa_lock.lock();
+	if (f->mapping.load() != nullptr) {
+		VM_WARN_ON_ONCE(warn && !f->flags.look(PG_uptodate));
+		vm_stat_add(this_machine().stat.nr_file_dirty, folio_nr_pages(f));
+		xa_state xas(&mapping->i_pages, f->index.load());
+		xas_load(&xas);
+		xas_set_mark(&xas, PAGECACHE_TAG_DIRTY);
+	}
+	mapping->i_pages.xa_lock.unlock();
+}
 
 /*
  * Returns true if the folio was not dirty before. The caller holds the folio lock or something else
@@ -125,29 +126,6 @@ bool filemap_dirty_folio(address_space *mapping, folio *f)
 	__folio_mark_dirty(f, mapping, !f->flags.look(PG_private));
 	mark_inode_dirty_pages(mapping->host);
 	return true;
-}
-
-/* The same for a folio with buffers, all of which become dirty (fs/buffer.c). They have no state
- * of their own here: they are dirty when the folio is. */
-bool block_dirty_folio(address_space *mapping, folio *f)
-{
-	FRAME(block_dirty_folio);
-	if (folio_test_set_dirty_flag(f))
-		return false;
-	__folio_mark_dirty(f, mapping, true);
-	mark_inode_dirty_pages(mapping->host);
-	return true;
-}
-
-/* A buffer of it becomes dirty, and so the folio, which need not be uptodate (fs/buffer.c). Folio
- * lock held. */
-void mark_buffer_dirty(address_space *mapping, folio *f)
-{
-	FRAME(mark_buffer_dirty);
-	if (folio_test_set_dirty_flag(f))
-		return;
-	__folio_mark_dirty(f, mapping, false);
-	mark_inode_dirty_pages(mapping->host);
 }
 
 void folio_account_cleaned(folio *f)
@@ -188,7 +166,7 @@ bool folio_clear_dirty_for_io(folio *f)
 }
 
 /* Folio lock held, not under writeback. The caller must submit it or end the writeback. */
-void folio_start_writeback(folio *f)
+void folio_start_writeback(folio *f, bool keep_towrite)
 {
 	FRAME(__folio_start_writeback);
 	VM_BUG_ON_FOLIO(f->flags.look(PG_writeback), f);
@@ -201,7 +179,8 @@ void folio_start_writeback(folio *f)
 		xas_set_mark(&xas, PAGECACHE_TAG_WRITEBACK);
 		if (!folio_test_dirty(f))
 			xas_clear_mark(&xas, PAGECACHE_TAG_DIRTY);
-		xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
+		if (!keep_towrite)
+			xas_clear_mark(&xas, PAGECACHE_TAG_TOWRITE);
 		mapping->i_pages.xa_lock.unlock();
 	} else {
 		folio_test_set_writeback(f);
@@ -227,6 +206,32 @@ static void __folio_end_writeback(folio *f)
 	vm_stat_add(this_machine().stat.nr_writeback, -static_cast<long>(folio_nr_pages(f)));
 }
 
+void folio_claim_writeback(folio *f)
+{
+	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
+	const void *place = f->flags.waits_at(PG_writeback);
+	const interleaf::HeldLocks &held = scheduler->current_task().held;
+	if (std::any_of(held.begin(), held.end(),
+			[=](const interleaf::HeldLock &lock) { return lock.lock == place; }))
+		return;
+	scheduler->claim(place, scheduler->lock_class_index(writeback_class), false,
+			 std::source_location::current());
+}
+
+static void drop_writeback_claim(const folio *f)
+{
+	interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
+	if (scheduler == nullptr)
+		return;
+	const void *place = f->flags.waits_at(PG_writeback);
+	for (const interleaf::HeldLock &lock : scheduler->current_task().held) {
+		if (lock.lock != place)
+			continue;
+		scheduler->lock_dropped(place, std::source_location::current());
+		return;
+	}
+}
+
 /* From I/O completion, without the folio lock. Wakes who waits for it. */
 void folio_end_writeback(folio *f)
 {
@@ -237,6 +242,7 @@ void folio_end_writeback(folio *f)
 
 	/* PG_writeback was what kept the folio in the cache; from the clear on, nothing does. */
 	folio_get(f);
+	drop_writeback_claim(f);
 	__folio_end_writeback(f);
 	folio_put(f);
 }
@@ -244,6 +250,9 @@ void folio_end_writeback(folio *f)
 static void folio_wait_bit(folio *f, std::source_location where)
 {
 	FRAME(folio_wait_bit);
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->lock_wanted(f->flags.waits_at(PG_writeback),
+				       scheduler->lock_class_index(writeback_class), where);
 	f->flags.wait_clear(PG_writeback, "writeback", where);
 }
 

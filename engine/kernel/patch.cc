@@ -18,7 +18,8 @@ namespace
 template <typename Visit>
 const patch_info *find(Visit visit)
 {
-	for (const std::span<const patch_info> family : { thp_patches(), iomap_patches() }) {
+	for (const std::span<const patch_info> family :
+	     { thp_patches(), iomap_patches(), ext4_patches() }) {
 		for (const patch_info &patch : family) {
 			if (visit(patch))
 				return &patch;

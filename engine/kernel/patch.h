@@ -76,6 +76,10 @@ enum class Patch : std::uint8_t {
 	kZeroRangeNoHoleFlush, /* iomap-zero-range-no-hole-flush: holes are skipped, dirty or not */
 	kInsertRangeFlush, /* xfs-insert-range-flush: the last page, before the file grows */
 	kForceZeroRange, /* xfs-force-zero-range: FALLOC_FL_ZERO_RANGE as the debug tag makes it */
+
+	/* ext4; patch_ext4.cc. */
+	kExt4ZeroOnExtend, /* ext4-zero-on-extend: the block that held the old end of the file */
+	kExt4ZeroBeforeHandle, /* ext4-zero-before-handle: no parts of blocks under a handle */
 	kCount,
 };
 
@@ -113,6 +117,7 @@ struct patch_info {
 /* The tables of the families, one after the other the table of all: in the order of Patch. */
 std::span<const patch_info> thp_patches(); /* patch_thp.cc */
 std::span<const patch_info> iomap_patches(); /* patch_iomap.cc */
+std::span<const patch_info> ext4_patches(); /* patch_ext4.cc */
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "engine/kernel/config.h"
+#include "engine/kernel/ext4/ext4.h"
 #include "engine/kernel/simple_fs.h"
 #include "engine/kernel/xfs/xfs_inode.h"
 
@@ -31,7 +32,7 @@ constexpr std::array<persona, 4> kPersonas = { {
 		.mkwrite_takes_invalidate_lock = true,
 		.truncate_takes_invalidate_lock = true,
 		.delayed_allocation = true,
-		.s_op = &simple_super_operations,
+		.s_op = &ext4_super_operations,
 	},
 	/* Has a lock of its own, per inode, where others take invalidate_lock. */
 	{

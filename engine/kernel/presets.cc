@@ -37,8 +37,9 @@ constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
 constexpr patch_set k6_2 = k6_1 | kIomap6_2;
 constexpr patch_set k6_6 = k6_2 | kIomap6_6 | patch_bit(kCollapseKeepsOldFolios);
 constexpr patch_set k6_12 = k6_6 | kIomap6_12 | patch_bit(kNoVmExec);
+constexpr patch_set k6_13 = k6_12 | patch_bit(kExt4ZeroOnExtend);
 constexpr patch_set k7_1 =
-	k6_12 | kIomap7_1 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
+	k6_13 | kIomap7_1 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
 constexpr patch_set k7_2 =
 	k7_1 | patch_bits({ kDirtyRecheck, kThpNeedsLargeFolios, kNoPurge, kCollapseWritable });
 
@@ -123,14 +124,14 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "6.18",
 		.alias = "",
-		.patches = k6_12 | kIomap6_18,
+		.patches = k6_13 | kIomap6_18,
 		.folio_batch = 31,
 		.summary = "zero range flushes, but not the block that it starts in",
 	},
 	{
 		.name = "6.19",
 		.alias = "",
-		.patches = k6_12 | kIomap6_19,
+		.patches = k6_13 | kIomap6_19,
 		.folio_batch = 31,
 		.summary = "zero range takes the dirty folios over unwritten extents in a batch",
 	},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind the personas but XFS. A block map per file, delayed allocation, private data,
-// buffered I/O with a request per folio, size changes; one body of code for all, with the calls in
-// the order in which ext4, btrfs and ext2 ("generic") of 6.12 make them, under their names.
+// The filesystem behind the personas but ext4 and XFS. A block map per file, delayed allocation,
+// private data, buffered I/O with a request per folio, size changes; one body of code for both, with
+// the calls in the order in which btrfs and ext2 ("generic") of 6.12 make them, under their names.
 //
 // Metadata: a block that writeback allocates is unwritten until its data is on the disk; the block
 // map and the size then go to a log in memory, which fsync forces out. The log has no blocks of its
@@ -10,9 +10,8 @@
 // Left out: journal space and handles, reservations, direct I/O, fallocate, reflinks and
 // copy-on-write of blocks (btrfs overwrites in place here); freed blocks are not used again; blocks
 // that were reserved stay so when an invalidated folio forgets its dirt. A folio is read whole: it
-// is uptodate or not, its blocks are not tracked one by one. Buffers are dirty when PG_dirty is, so
-// private data has no state. Writeback takes one folio after the other, with a request for each;
-// all are submitted at its end.
+// is uptodate or not, its blocks are not tracked one by one; private data has no state. Writeback
+// takes one folio after the other, with a request for each; all are submitted at its end.
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> block_lock -> alloc_lock.
 #include "engine/kernel/simple_fs.h"
@@ -46,7 +45,7 @@ namespace
 using interleaf::Frame;
 using interleaf::Function;
 
-constexpr interleaf::LockClass block_lock_class{ "i_data_sem" };
+constexpr interleaf::LockClass block_lock_class{ "block_lock" };
 
 /* What the functions below are called in each filesystem. */
 struct function_names {
@@ -72,15 +71,12 @@ struct function_names {
 	Function attach_private = Function(""); /* if there is private data without dirt, too */
 	Function detach_private = Function("");
 	Function write_loop = Function(""); /* below writepages */
-	Function submit_folio = Function("");
-	Function fill_bio = Function("");
 	Function start_writeback = Function("");
 	Function add_to_bio = Function("");
 	Function submit = Function("");
 	Function folio_done = Function("");
 	Function write_checks = Function("");
 	Function get_folio = Function(""); /* below write_begin */
-	Function block_write_begin = Function("");
 	Function inner_write_iter = Function("");
 };
 
@@ -102,7 +98,6 @@ struct filesystem {
 	std::string_view persona_name;
 	inode_operations inode_ops;
 	file_operations file_ops;
-	bool buffer_heads; /* dirt goes through buffers, and before PG_uptodate */
 	bool zeroes_eof_block; /* before a write or truncate that leaves a gap behind it */
 	bool stable_writes;
 	bool reads_zero_tail = false; /* what was read behind the end of the file is zeroed */
@@ -175,8 +170,7 @@ void force_log(super_block *sb)
 {
 	if (this_machine().geo.barriers != 0)
 		blkdev_issue_flush(sb->s_bdev);
-	sb->s_log.read();
-	this_machine().watcher->metadata_committed();
+	this_machine().watcher->metadata_committed(sb->s_log.read());
 }
 
 bool is_unwritten(const simple_inode *node, std::uint64_t index)
@@ -242,10 +236,8 @@ int allocate_blocks(inode *file, block_range range, bool delay, std::vector<std:
 {
 	simple_inode *node = SIMPLE_I(file);
 	const function_names &names = filesystem_of(node->i_mapping).names;
-	/* Buffers know where their blocks are: ext4 asks only if they do not. */
-	const bool asks = !delay && !filesystem_of(node->i_mapping).buffer_heads;
 	std::optional<Frame> frame;
-	if (asks)
+	if (!delay)
 		frame.emplace(names.map_blocks);
 	const auto lacks = [node, delay](std::uint64_t i) {
 		const std::uint64_t block = mapped_block(node, i);
@@ -263,8 +255,8 @@ int allocate_blocks(inode *file, block_range range, bool delay, std::vector<std:
 	node->block_lock.up_read();
 	if (!any)
 		return 0;
-	if (!asks)
-		frame.emplace(delay ? names.reserve_blocks : names.map_blocks);
+	if (delay)
+		frame.emplace(names.reserve_blocks);
 
 	const bool at_writeback = this_machine().fs->delayed_allocation;
 	bool maps = false;
@@ -333,33 +325,22 @@ void set_disksize(inode *file, loff_t size)
 
 /* ---- private data ---- */
 
-/* Buffers have no state of their own here (see above), so that they are there is all there is. */
-void *const kBuffers = reinterpret_cast<void *>(1);
-
-void create_empty_buffers(folio *f)
-{
-	FRAME(create_empty_buffers);
-	folio_attach_private(f, kBuffers);
-}
+/* It has no state of its own here (see above): that it is there is all there is. */
+void *const kPrivate = reinterpret_cast<void *>(1);
 
 /* Folio lock held. */
-void create_buffers(folio *f)
+void attach_private(folio *f)
 {
 	if (!this_machine().fs->has_private)
 		return;
 	const filesystem &fs = filesystem_of(f->mapping.peek());
-	if (fs.buffer_heads) {
-		if (!folio_test_private(f))
-			create_empty_buffers(f);
-		return;
-	}
 	const optional_frame frame(fs.names.attach_private);
 	if (!folio_test_private(f))
-		folio_attach_private(f, kBuffers);
+		folio_attach_private(f, kPrivate);
 }
 
 /* Folio lock held. */
-void free_buffers(folio *f)
+void detach_private(folio *f)
 {
 	const optional_frame frame(filesystem_of(f->mapping.peek()).names.detach_private);
 	if (folio_test_private(f))
@@ -372,23 +353,8 @@ bool simple_release_folio(folio *f, gfp_t)
 	const Frame frame(filesystem_of(f->mapping.peek()).names.release_folio);
 	if (folio_test_writeback(f) || folio_test_dirty(f))
 		return false;
-	free_buffers(f);
+	detach_private(f);
 	return true;
-}
-
-/* The buffers of the range are discarded, dirty or not; all of them go with the whole folio. */
-void block_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
-{
-	FRAME(block_invalidate_folio);
-	BUG_ON(!f->lock.look_locked());
-	if (offset == 0 && len == folio_size(f))
-		free_buffers(f);
-}
-
-void ext4_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
-{
-	FRAME(ext4_invalidate_folio);
-	block_invalidate_folio(f, offset, len);
 }
 
 /* btrfs: waits for writeback itself, for callers that did not. */
@@ -401,17 +367,7 @@ void btrfs_invalidate_folio(folio *f, std::size_t offset, std::size_t len)
 		return;
 	}
 	if (len == folio_size(f))
-		free_buffers(f);
-}
-
-/* ext4: who makes a folio dirty has prepared it, and holds its lock or a mapping of it that is
- * dirty already. */
-bool ext4_dirty_folio(address_space *mapping, folio *f)
-{
-	FRAME(ext4_dirty_folio);
-	VM_WARN_ON_ONCE(!f->lock.look_locked() && !f->flags.look(PG_dirty));
-	VM_WARN_ON_ONCE(!f->flags.look(PG_private));
-	return block_dirty_folio(mapping, f);
+		detach_private(f);
 }
 
 /* ---- reading ---- */
@@ -483,7 +439,7 @@ void start_read(folio *f)
 {
 	inode *node = f->mapping.load()->host;
 	if (filesystem_of(node->i_mapping).names.attach_private.name[0] != '\0')
-		create_buffers(f);
+		attach_private(f);
 	bio *request = read_request(node, f);
 	if (request == nullptr) {
 		folio_zero_contents(f, 0, folio_size(f));
@@ -562,16 +518,10 @@ void zero_behind(folio *f, std::size_t used)
 		folio_zero_contents(f, used, folio_size(f) - used);
 }
 
-/* Gets a folio whose blocks were found, or not (no request), under writeback: `used` bytes of it are
- * in the file, `len` of them and of the last block are written. Folio lock held. */
-void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t used, std::size_t len)
+/* Gets a folio whose blocks were found, or not (no request), under writeback; `len` bytes of it are
+ * written. Folio lock held. */
+void submit_folio(const filesystem &fs, folio *f, bio *request, std::size_t len)
 {
-	const optional_frame frame(fs.names.submit_folio);
-	if (fs.loop.keeps_dirty) {
-		folio_clear_dirty_for_io(f);
-		zero_behind(f, used);
-	}
-	const optional_frame fill(fs.names.fill_bio);
 	{
 		const optional_frame start(fs.names.start_writeback);
 		folio_start_writeback(f);
@@ -588,8 +538,7 @@ void folio_done(const filesystem &fs, folio *f)
 	folio_unlock(f);
 }
 
-/* The folio comes locked, with PG_dirty taken away unless fs.loop says otherwise, and goes
- * unlocked. May sleep. 0, -ENOSPC. */
+/* The folio comes locked, with PG_dirty taken away, and goes unlocked. May sleep. 0, -ENOSPC. */
 int simple_writepage(folio *f, writeback_control *, void *data)
 {
 	address_space *mapping = f->mapping.load();
@@ -602,25 +551,22 @@ int simple_writepage(folio *f, writeback_control *, void *data)
 
 	/* Truncate is about to take it away. */
 	if (pos >= size) {
-		if (fs.loop.keeps_dirty)
-			folio_clear_dirty_for_io(f);
 		folio_unlock(f);
 		return 0;
 	}
 	const std::size_t used =
 		std::min<std::size_t>(folio_size(f), static_cast<std::size_t>(size - pos));
-	if (!fs.loop.keeps_dirty)
-		zero_behind(f, used);
+	zero_behind(f, used);
 
 	const block_range range = blocks_of(pos, used);
 	const std::size_t len = (range.end - range.first) * block_size();
 	if (fs.names.attach_private.name[0] != '\0')
-		create_buffers(f);
+		attach_private(f);
 	auto *request =
 		new bio{ .op = bio_op::WRITE, .owner = node, .pos = pos, .end_io = end_write };
 	const int error =
 		allocate_blocks(node, range, false, &request->blocks, &request->unwritten);
-	submit_folio(fs, f, error == 0 ? request : nullptr, used, len);
+	submit_folio(fs, f, error == 0 ? request : nullptr, len);
 	if (error != 0) {
 		delete request;
 		mapping_set_error(mapping, error);
@@ -668,7 +614,6 @@ int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len,
 	if (IS_ERR(f))
 		return static_cast<int>(PTR_ERR(f));
 
-	const optional_frame begin(fs.names.block_write_begin);
 	const auto offset = static_cast<std::size_t>(pos - folio_pos(f));
 	const std::size_t count = std::min<std::size_t>(len, folio_size(f) - offset);
 	/* Before the blocks are reserved: a new block has nothing to read. */
@@ -684,13 +629,6 @@ int simple_write_begin(file *, address_space *mapping, loff_t pos, unsigned len,
 	}
 	*foliop = f;
 	return 0;
-}
-
-/* Folio lock held. */
-void block_write_end(address_space *mapping, folio *f)
-{
-	FRAME(block_write_end);
-	__block_commit_write(mapping, f);
 }
 
 /* What is left of `copied` if a short copy into a folio that was not uptodate cannot be used. */
@@ -720,9 +658,7 @@ int simple_write_end(file *, address_space *mapping, loff_t pos, unsigned len, u
 	const Frame frame(fs.names.write_end);
 
 	copied = usable(f, len, copied);
-	if (copied != 0 && fs.buffer_heads) {
-		block_write_end(mapping, f);
-	} else if (copied != 0) {
+	if (copied != 0) {
 		if (!folio_test_uptodate(f))
 			folio_set_uptodate(f);
 		folio_mark_dirty(f);
@@ -781,10 +717,7 @@ int zero_eof_block(inode *node, loff_t from)
 		error = simple_fs_prepare_write(f, offset, len);
 	if (error == 0) {
 		folio_zero_contents(f, offset, len);
-		if (filesystem_of(mapping).buffer_heads)
-			mark_buffer_dirty(mapping, f);
-		else
-			folio_mark_dirty(f);
+		folio_mark_dirty(f);
 	}
 	folio_unlock(f);
 	folio_put(f);
@@ -793,18 +726,6 @@ int zero_eof_block(inode *node, loff_t from)
 
 /* ---- size changes: i_rwsem held for write, all may sleep ---- */
 
-void truncate_lock(address_space *mapping)
-{
-	if (this_machine().fs->truncate_takes_invalidate_lock)
-		filemap_invalidate_lock(mapping);
-}
-
-void truncate_unlock(address_space *mapping)
-{
-	if (this_machine().fs->truncate_takes_invalidate_lock)
-		filemap_invalidate_unlock(mapping);
-}
-
 /* ext2: the EOF block first, then the cache, then the blocks. */
 int ext2_setsize(inode *node, loff_t size)
 {
@@ -812,50 +733,8 @@ int ext2_setsize(inode *node, loff_t size)
 	const int error = zero_eof_block(node, size);
 	if (error != 0)
 		return error;
-	truncate_lock(node->i_mapping);
 	truncate_setsize(node, size);
 	free_blocks(node, size);
-	truncate_unlock(node->i_mapping);
-	return 0;
-}
-
-/* Goes on if the EOF block could not be read to be zeroed: what is in it then stays. */
-void ext4_truncate(inode *node, loff_t size)
-{
-	FRAME(ext4_truncate);
-	zero_eof_block(node, size);
-	free_blocks(node, size);
-}
-
-/*
- * ext4: data beyond the new end goes to the disk first if the journal may have promised it (here:
- * always); i_size and i_disksize change together under i_data_sem; the EOF block is zeroed last.
- */
-int ext4_setattr(inode *node, loff_t size)
-{
-	FRAME(ext4_setattr);
-	address_space *mapping = node->i_mapping;
-	const loff_t old_size = node->i_size.load();
-	if (size < old_size) {
-		const int error = filemap_fdatawrite_range(mapping, size, LLONG_MAX_POS);
-		if (error != 0)
-			return error;
-	}
-
-	truncate_lock(mapping);
-	if (size != old_size) {
-		SIMPLE_I(node)->block_lock.down_write();
-		node->i_disksize.store(size);
-		i_size_write(node, size);
-		log_metadata(node);
-		SIMPLE_I(node)->block_lock.up_write();
-		if (size > old_size)
-			pagecache_isize_extended(node, old_size, size);
-	}
-	truncate_pagecache(node, size);
-	if (size <= old_size)
-		ext4_truncate(node, size);
-	truncate_unlock(mapping);
 	return 0;
 }
 
@@ -889,12 +768,6 @@ int btrfs_setsize(inode *node, loff_t size)
 }
 
 /* ---- files ---- */
-
-long simple_read_iter(file *f, loff_t pos, void *to, std::size_t len)
-{
-	const Frame frame(filesystem_of(f->f_mapping).names.read_iter);
-	return generic_file_read_iter(f, pos, to, len);
-}
 
 long btrfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 {
@@ -978,17 +851,16 @@ int simple_fsync(file *f, loff_t start, loff_t end, bool)
 	return error;
 }
 
-/* ---- the three ---- */
+/* ---- the two ---- */
 
 constexpr address_space_operations
 a_ops(decltype(address_space_operations::invalidate_folio) invalidate,
-      decltype(address_space_operations::dirty_folio) dirty,
       decltype(address_space_operations::write_end) write_end = simple_write_end)
 {
 	return { .read_folio = simple_read_folio,
 		 .readahead = simple_readahead,
 		 .writepages = simple_writepages,
-		 .dirty_folio = dirty,
+		 .dirty_folio = filemap_dirty_folio,
 		 .write_begin = simple_write_begin,
 		 .write_end = write_end,
 		 .invalidate_folio = invalidate,
@@ -1014,11 +886,10 @@ constexpr file_operations f_ops(decltype(file_operations::read_iter) read,
 }
 
 constexpr filesystem kGeneric = {
-	.a_ops = a_ops(nullptr, filemap_dirty_folio),
+	.a_ops = a_ops(nullptr),
 	.persona_name = "generic",
 	.inode_ops = { .setattr_size = ext2_setsize },
 	.file_ops = f_ops(generic_file_read_iter, generic_file_write_iter, generic_page_mkwrite),
-	.buffer_heads = false,
 	.zeroes_eof_block = false,
 	.stable_writes = false,
 	.names = {
@@ -1044,51 +915,11 @@ constexpr filesystem kGeneric = {
 	},
 };
 
-constexpr filesystem kExt4 = {
-	.a_ops = a_ops(ext4_invalidate_folio, ext4_dirty_folio),
-	.persona_name = "ext4",
-	.inode_ops = { .setattr_size = ext4_setattr },
-	.file_ops = f_ops(simple_read_iter, simple_write_iter, ext4_page_mkwrite),
-	.buffer_heads = true,
-	.zeroes_eof_block = false,
-	.stable_writes = false,
-	.loop = { .own = true, .keeps_dirty = true },
-	.names = {
-		.read_folio = Function("ext4_read_folio"),
-		.readahead = Function("ext4_readahead"),
-		.writepages = Function("ext4_writepages"),
-		.writepage = Function("mpage_map_and_submit_extent"),
-		.write_begin = Function("ext4_da_write_begin"),
-		.write_end = Function("ext4_da_write_end"),
-		.release_folio = Function("ext4_release_folio"),
-		.map_blocks = Function("ext4_map_blocks"),
-		.reserve_blocks = Function("ext4_da_get_block_prep"),
-		.end_read = Function("mpage_end_io"),
-		.end_write = Function("ext4_end_io_end"),
-		.zero_eof_block = Function("ext4_block_truncate_page"),
-		.free_blocks = Function("ext4_ext_truncate"),
-		.read_iter = Function("ext4_file_read_iter"),
-		.write_iter = Function("ext4_file_write_iter"),
-		.buffered_write = Function("ext4_buffered_write_iter"),
-		.fsync = Function("ext4_sync_file"),
-		.open = Function("ext4_file_open"),
-		.detach_private = Function("try_to_free_buffers"),
-		.write_loop = Function("ext4_do_writepages"),
-		.submit_folio = Function("mpage_submit_folio"),
-		.fill_bio = Function("ext4_bio_write_folio"),
-		.submit = Function("ext4_io_submit"),
-		.folio_done = Function("mpage_folio_done"),
-		.write_checks = Function("ext4_generic_write_checks"),
-		.block_write_begin = Function("ext4_block_write_begin"),
-	},
-};
-
 constexpr filesystem kBtrfs = {
-	.a_ops = a_ops(btrfs_invalidate_folio, filemap_dirty_folio, btrfs_write_end),
+	.a_ops = a_ops(btrfs_invalidate_folio, btrfs_write_end),
 	.persona_name = "btrfs",
 	.inode_ops = { .setattr_size = btrfs_setsize },
 	.file_ops = f_ops(btrfs_file_read_iter, simple_write_iter, btrfs_page_mkwrite),
-	.buffer_heads = false,
 	.zeroes_eof_block = true,
 	.stable_writes = true,
 	.reads_zero_tail = true,
@@ -1127,36 +958,14 @@ constexpr filesystem kBtrfs = {
 	},
 };
 
-constexpr std::array<const filesystem *, 3> kFilesystems = { &kGeneric, &kExt4, &kBtrfs };
+constexpr std::array<const filesystem *, 2> kFilesystems = { &kGeneric, &kBtrfs };
 
 } // namespace
 
 int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len)
 {
-	create_buffers(f);
+	attach_private(f);
 	return reserve_blocks(f, offset, len);
-}
-
-static void folio_create_buffers(folio *f)
-{
-	FRAME(folio_create_buffers);
-	create_buffers(f);
-}
-
-int __block_write_begin_int(folio *f, std::size_t offset, std::size_t len)
-{
-	FRAME(__block_write_begin_int);
-	folio_create_buffers(f);
-	return reserve_blocks(f, offset, len);
-}
-
-/* Buffers are marked before the folio is known to be uptodate. */
-void __block_commit_write(address_space *mapping, folio *f)
-{
-	FRAME(__block_commit_write);
-	mark_buffer_dirty(mapping, f);
-	if (!folio_test_uptodate(f))
-		folio_set_uptodate(f);
 }
 
 simple_inode::simple_inode(super_block *sb, std::string file_name, unsigned ino)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The filesystem behind all personas: its inode, and what others need of it beyond its operations
-// tables.
+// The filesystem behind the personas generic and btrfs: its inode, and what others need of it beyond
+// its operations tables.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace kernel
 {
 
 struct simple_inode : inode {
-	interleaf::Rwsem block_lock; /* guards what follows (ext4: i_data_sem) */
+	interleaf::Rwsem block_lock; /* guards what follows */
 	std::vector<std::uint64_t> blocks; /* BLOCK_HOLE, BLOCK_DELAYED or a disk block */
 	std::vector<bool> unwritten; /* a block without its data yet; may be shorter */
 
@@ -35,14 +35,6 @@ int simple_fs_prepare_write(folio *f, std::size_t offset, std::size_t len);
 
 /* ->page_mkwrite; page_mkwrite.cc. */
 unsigned generic_page_mkwrite(folio *f, address_space *mapping);
-unsigned ext4_page_mkwrite(folio *f, address_space *mapping);
 unsigned btrfs_page_mkwrite(folio *f, address_space *mapping);
-
-/*
- * The two halves of a write to a folio with buffers (fs/buffer.c), for ext4: buffers and blocks for
- * its bytes; then, once they are there, dirt. Folio lock held; the first may sleep. 0, -ENOSPC.
- */
-int __block_write_begin_int(folio *f, std::size_t offset, std::size_t len);
-void __block_commit_write(struct address_space *mapping, folio *f);
 
 } // namespace kernel

@@ -26,16 +26,20 @@ struct writeback_control {
 /* Dirty state (P16). */
 bool folio_mark_dirty(folio *f);
 bool filemap_dirty_folio(address_space *mapping, folio *f); /* the generic ->dirty_folio */
-bool block_dirty_folio(address_space *mapping, folio *f); /* that of filesystems with buffers */
-void mark_buffer_dirty(address_space *mapping, folio *f);
+/* For ->dirty_folio: the folio, which has just got PG_dirty, gets the DIRTY mark, if truncate did not
+ * come first. `warn` if it should be uptodate. */
+void __folio_mark_dirty(folio *f, address_space *mapping, bool warn);
 bool folio_clear_dirty_for_io(folio *f); /* folio lock held */
 void folio_cancel_dirty(folio *f);
 void folio_account_cleaned(folio *f);
 void mark_inode_dirty_pages(inode *node);
 
 /* Writeback of one folio. */
-void folio_start_writeback(folio *f);
+/* keep_towrite: part of it could not be written, who waits for all of it must come back. */
+void folio_start_writeback(folio *f, bool keep_towrite = false);
 void folio_end_writeback(folio *f);
+/* Reports of hangs and lock order take it that the current task has to end the folio's writeback. */
+void folio_claim_writeback(folio *f);
 void folio_wait_writeback(folio *f, std::source_location where = std::source_location::current());
 void folio_wait_stable(folio *f, std::source_location where = std::source_location::current());
 
@@ -45,7 +49,6 @@ void tag_pages_for_writeback(address_space *mapping, pgoff_t start, pgoff_t end)
 struct writeback_loop {
 	bool own =
 		false; /* always calls folio_wait_writeback(); no lookup behind the range's end */
-	bool keeps_dirty = false; /* `writepage` gets the folio dirty and cleans it */
 };
 int write_cache_pages(address_space *mapping, writeback_control *wbc,
 		      int (*writepage)(folio *, writeback_control *, void *), void *data,

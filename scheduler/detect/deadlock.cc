@@ -13,14 +13,16 @@ bool blocked(const Scheduler& scheduler, TaskId id) {
   return !scheduler.task(id).finished && (scheduler.runnable() & task_bit(id)) == 0;
 }
 
-// A task that holds the lock `id` waits for, or kNoTask.
+bool holds(const Scheduler& scheduler, TaskId id, const void* lock) {
+  const Task& task = scheduler.task(id);
+  return !task.finished && std::any_of(task.held.begin(), task.held.end(),
+                                       [&](const HeldLock& held) { return held.lock == lock; });
+}
+
+// The first task that holds what `id` waits for, or kNoTask.
 TaskId holder(const Scheduler& scheduler, TaskId id) {
-  const void* wanted = scheduler.task(id).next.address;
   for (TaskId other = 0; other < scheduler.task_count(); ++other) {
-    const auto& held = scheduler.task(other).held;
-    const bool holds = std::any_of(held.begin(), held.end(),
-                                   [&](const HeldLock& lock) { return lock.lock == wanted; });
-    if (holds && !scheduler.task(other).finished) return other;
+    if (holds(scheduler, other, scheduler.task(id).next.address)) return other;
   }
   return kNoTask;
 }
@@ -29,14 +31,14 @@ const char* waited_for(const Task& task) {
   return task.waits_for == nullptr ? "a wake-up" : task.waits_for;
 }
 
-std::string describe(const Scheduler& scheduler, TaskId id) {
+// `by` is the holder to name, or kNoTask.
+std::string describe(const Scheduler& scheduler, TaskId id, TaskId by) {
   const Task& task = scheduler.task(id);
   std::string line = std::string(task.name) + " waits for " + waited_for(task);
   const std::string which = instance_at(scheduler, task.next.address);
   if (!which.empty()) line += " (" + which + ")";
   if (task.function() != nullptr) line += std::string(" in ") + task.function()->name;
   line += " since step " + std::to_string(task.last_step);
-  const TaskId by = holder(scheduler, id);
   if (by != kNoTask) {
     for (const HeldLock& held : scheduler.task(by).held) {
       if (held.lock != task.next.address) continue;
@@ -48,14 +50,37 @@ std::string describe(const Scheduler& scheduler, TaskId id) {
   return line;
 }
 
+// Depth first from `at` along waiter -> holder. True if that closes a cycle: `path` becomes it.
+bool close_cycle(const Scheduler& scheduler, TaskId at, TaskMask& seen, std::vector<TaskId>& path) {
+  const auto on_path = std::find(path.begin(), path.end(), at);
+  if (on_path != path.end()) {
+    path.erase(path.begin(), on_path);
+    return true;
+  }
+  if (!blocked(scheduler, at) || (seen & task_bit(at)) != 0) return false;
+  seen |= task_bit(at);
+  path.push_back(at);
+  for (TaskId other = 0; other < scheduler.task_count(); ++other) {
+    if (holds(scheduler, other, scheduler.task(at).next.address) &&
+        close_cycle(scheduler, other, seen, path)) {
+      return true;
+    }
+  }
+  path.pop_back();
+  return false;
+}
+
 std::vector<TaskId> find_cycle(const Scheduler& scheduler) {
+  TaskMask seen = 0;
   for (TaskId start = 0; start < scheduler.task_count(); ++start) {
     std::vector<TaskId> path;
-    for (TaskId at = start; at != kNoTask && blocked(scheduler, at); at = holder(scheduler, at)) {
-      const auto seen = std::find(path.begin(), path.end(), at);
-      if (seen != path.end()) return {seen, path.end()};
-      path.push_back(at);
-    }
+    if (!close_cycle(scheduler, start, seen, path)) continue;
+    // From a task of the program on, if there is one.
+    std::rotate(path.begin(),
+                std::find_if(path.begin(), path.end(),
+                             [&](TaskId id) { return !scheduler.task(id).daemon; }),
+                path.end());
+    return path;
   }
   return {};
 }
@@ -67,15 +92,17 @@ Deadlock describe_deadlock(const Scheduler& scheduler) {
   std::vector<std::string> names;
   const std::vector<TaskId> cycle = find_cycle(scheduler);
   deadlock.cycle = !cycle.empty();
-  auto add = [&](TaskId id, bool hangs) {
+  auto add = [&](TaskId id, TaskId by, bool hangs) {
     if (deadlock.first == kNoTask) deadlock.first = id;
-    deadlock.lines.push_back(describe(scheduler, id));
+    deadlock.lines.push_back(describe(scheduler, id, by));
     if (hangs) names.emplace_back(waited_for(scheduler.task(id)));
   };
-  for (TaskId id : cycle) add(id, true);
+  for (std::size_t i = 0; i < cycle.size(); ++i) add(cycle[i], cycle[(i + 1) % cycle.size()], true);
   for (TaskId id = 0; id < scheduler.task_count(); ++id) {
     const bool told = std::find(cycle.begin(), cycle.end(), id) != cycle.end();
-    if (!told && blocked(scheduler, id) && !scheduler.task(id).daemon) add(id, cycle.empty());
+    if (!told && blocked(scheduler, id) && !scheduler.task(id).daemon) {
+      add(id, holder(scheduler, id), cycle.empty());
+    }
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());

@@ -69,6 +69,8 @@ class BitFlags {
     }
     return peek(bit);
   }
+  // Where wait_clear() waits: for claims (Scheduler::claim) of who is to clear the bit.
+  const void* waits_at(unsigned bit) const { return &numbers_[bit]; }
   // Where the object of a bit lies in this one, for tables of fields.
   static constexpr std::size_t object_offset(unsigned bit) {
     return offsetof(BitFlags, numbers_) + bit * sizeof(ObjectNumber);

@@ -8,7 +8,6 @@ namespace interleaf {
 void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
-  s->might_sleep(where);
   s->point(Op::kWait, number_, this, true, where, Order::kFull);
   const TaskId self = s->current_id();
   s->current_task().woken = false;
@@ -21,6 +20,7 @@ void WaitQueue::prepare_to_wait(bool exclusive, Where where) {
 void WaitQueue::schedule(Where where) {
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
+  s->might_sleep(where);
   s->gated_point(Op::kGranted, number_, this, gate_, s->current_task().woken, name_, where);
   prepared_ &= ~task_bit(s->current_id());
 }

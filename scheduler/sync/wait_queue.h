@@ -19,6 +19,7 @@ class WaitQueue {
   WaitQueue(const WaitQueue&) = delete;
   WaitQueue& operator=(const WaitQueue&) = delete;
 
+  // Does not sleep: spinlocks may be held until schedule().
   void prepare_to_wait(bool exclusive = false, Where where = Where::current());
   // Sleeps until woken since prepare_to_wait.
   void schedule(Where where = Where::current());
@@ -32,6 +33,7 @@ class WaitQueue {
   template <typename Condition>
   void wait_event(Condition condition, Where where = Where::current()) {
     if (condition()) return;
+    if (Scheduler* s = Scheduler::current()) s->might_sleep(where);
     for (;;) {
       prepare_to_wait(false, where);
       if (condition()) break;

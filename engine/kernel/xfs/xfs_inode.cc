@@ -138,8 +138,7 @@ void xfs_log_force(super_block *sb)
 {
 	if (this_machine().geo.barriers != 0)
 		blkdev_issue_flush(sb->s_bdev);
-	sb->s_log.read();
-	this_machine().watcher->metadata_committed();
+	this_machine().watcher->metadata_committed(sb->s_log.read());
 }
 
 } // namespace kernel

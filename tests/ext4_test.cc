@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// ext4 with buffer heads: delayed allocation, conversion after writeback, commits, holes and zeros,
+// and that none of them wait for each other in a circle.
+#include "engine/kernel/ext4/ext4.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/falloc.h>
+
+#include <string>
+
+#include "engine/kernel/bug.h"
+#include "engine/kernel/folio.h"
+#include "engine/kernel/mm.h"
+#include "engine/kernel/pagemap.h"
+#include "engine/kernel/writeback.h"
+#include "tests/kernel_harness.h"
+
+namespace kernel {
+namespace {
+
+constexpr loff_t kPage = 4096;
+
+ext4_inode* inode_f() { return EXT4_I(find_inode("f")); }
+
+// One letter per block: Hole, Delayed, Unwritten, Written.
+std::string map_of(const ext4_inode* node) {
+  std::string text;
+  for (const extent_status& es : node->es) text += "HDUW"[static_cast<unsigned>(es.status)];
+  return text;
+}
+
+std::string on_disk(std::size_t len) {
+  std::string bytes(len, '?');
+  peek_disk(find_inode("f"), 0, len, bytes.data());
+  return bytes;
+}
+
+std::string cached(file* f, std::size_t len) {
+  std::string bytes(len, '?');
+  const long got = vfs_read(f, 0, bytes.data(), len);
+  bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return bytes;
+}
+
+long put(file* f, loff_t pos, std::size_t len, char letter) {
+  const std::string bytes(len, letter);
+  return vfs_write(f, pos, bytes.data(), len);
+}
+
+geometry blocks_of_1k() {
+  geometry geo = small_geometry();
+  geo.block_size = 1024;
+  return geo;
+}
+
+/* Parts of blocks are zeroed under a handle, or before it. */
+constexpr patch_set kZeroFirst =
+    patch_bits({Patch::kExt4ZeroOnExtend, Patch::kExt4ZeroBeforeHandle});
+constexpr patch_set kBothZeroings[] = {0, kZeroFirst};
+
+void expect_clean(kernel_harness& machine, unsigned seeds) {
+  for (unsigned seed = 0; seed < seeds; ++seed) {
+    const interleaf::RunResult& result = machine.run(seed);
+    ASSERT_TRUE(result.findings.empty())
+        << "seed " << seed << ": " << result.verdict()->message << " "
+        << (result.verdict()->details.empty() ? "" : result.verdict()->details[0]);
+    ASSERT_EQ(result.end, interleaf::RunEnd::kFinished) << "seed " << seed;
+  }
+}
+
+TEST(Ext4, ReservesAtTheWriteAllocatesAtWritebackAndConvertsAfterIt) {
+  kernel_harness machine;
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    BUG_ON(put(f, 0, 2 * kPage, 'a') != 2 * kPage);
+    BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
+    BUG_ON(inode_f()->i_disksize.peek() != 0);
+    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+    BUG_ON(map_of(inode_f()) != "WW" || inode_f()->i_reserved_data_blocks != 0);
+    BUG_ON(inode_f()->i_disksize.peek() != 2 * kPage);
+    BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 0);
+    filp_close(f);
+  });
+  expect_clean(machine, 50);
+  machine.inspect([] { EXPECT_EQ(on_disk(2 * kPage), std::string(2 * kPage, 'a')); });
+}
+
+TEST(Ext4, FsyncReturnsWhenTheInodesTransactionIsCommitted) {
+  kernel_harness machine;
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    put(f, 0, kPage, 'a');
+    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+    const journal_t* journal = EXT4_SB(inode_f()->i_sb)->s_journal;
+    BUG_ON(inode_f()->i_sync_tid.peek() == 0);
+    BUG_ON(tid_gt(inode_f()->i_sync_tid.peek(), journal->j_commit_sequence.peek()));
+    filp_close(f);
+  });
+  expect_clean(machine, 50);
+}
+
+// Whoever finds the folio neither dirty nor under writeback finds its block written.
+TEST(Ext4, WritebackEndsAfterTheConversion) {
+  kernel_harness machine({.flusher = true});
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    put(f, 0, kPage, 'a');
+    do_sync_file_range(f, 0, kPage, 7);
+    BUG_ON(map_of(inode_f()) != "W");
+    filp_close(f);
+  });
+  machine.task("b", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    do_sync_file_range(f, 0, kPage, 7);
+    filp_close(f);
+  });
+  expect_clean(machine, 500);
+}
+
+TEST(Ext4, BlocksSmallerThanPagesKeepStatesOfTheirOwn) {
+  for (const patch_set with : kBothZeroings) {
+    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+    machine.file("f", std::string(kPage, 'x'));
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      BUG_ON(ext4_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 1024, 2048) != 0);
+      BUG_ON(map_of(inode_f()) != "WHHW");
+      put(f, 1500, 100, 'a'); /* part of a hole: the rest of its block is zeros */
+      BUG_ON(map_of(inode_f()) != "WDHW");
+      put(f, 100, 100, 'b'); /* part of a written block, which has to be read */
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(map_of(inode_f()) != "WWHW");
+      std::string expected(kPage, 'x');
+      expected.replace(1024, 2048, std::string(2048, '\0'));
+      expected.replace(1500, 100, std::string(100, 'a'));
+      expected.replace(100, 100, std::string(100, 'b'));
+      BUG_ON(cached(f, kPage) != expected);
+      BUG_ON(on_disk(kPage) != expected);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
+}
+
+TEST(Ext4, ZeroRangeLeavesUnwrittenBlocksAndZeroedEdges) {
+  for (const patch_set with : kBothZeroings) {
+    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+    machine.file("f", std::string(2 * kPage, 'x'));
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      put(f, 2048, 1024, 'd');
+      BUG_ON(ext4_fallocate(f, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 512, 4096) != 0);
+      BUG_ON(map_of(inode_f()) != "WUUUWWWW");
+      std::string expected(2 * kPage, 'x');
+      expected.replace(512, 4096, std::string(4096, '\0'));
+      BUG_ON(cached(f, 2 * kPage) != expected);
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(on_disk(2 * kPage) != expected);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
+}
+
+TEST(Ext4, FallocatedBlocksReadAsZerosAndTakeData) {
+  kernel_harness machine;
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    BUG_ON(ext4_fallocate(f, 0, 0, 2 * kPage) != 0);
+    BUG_ON(map_of(inode_f()) != "UU" || i_size_read(inode_f()) != 2 * kPage);
+    BUG_ON(cached(f, 2 * kPage) != std::string(2 * kPage, '\0'));
+    put(f, 100, 100, 'a');
+    BUG_ON(inode_f()->i_reserved_data_blocks != 0);
+    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+    BUG_ON(map_of(inode_f()) != "WU");
+    filp_close(f);
+  });
+  expect_clean(machine, 50);
+}
+
+TEST(Ext4, TruncateGivesReservationsBack) {
+  kernel_harness machine;
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    put(f, 0, 3 * kPage, 'a');
+    BUG_ON(do_ftruncate(f, kPage + 1) != 0);
+    BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
+    BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 2);
+    filp_close(f);
+  });
+  expect_clean(machine, 50);
+}
+
+TEST(Ext4, ReservationFailsWhenTheDiskIsPromisedAway) {
+  geometry geo = small_geometry();
+  geo.disk_blocks = 2;
+  kernel_harness machine({.geo = geo});
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    BUG_ON(put(f, 0, 2 * kPage, 'a') != 2 * kPage);
+    BUG_ON(put(f, 2 * kPage, kPage, 'b') != -ENOSPC);
+    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+    filp_close(f);
+  });
+  expect_clean(machine, 20);
+}
+
+// A mapping's store behind the end of the file must not be there after the file has grown.
+std::string after_extension(patch_set with) {
+  static std::string found;
+  found.clear();
+  kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+  machine.file("f", std::string(1536, 'x'));
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    cached(f, 1536);
+    folio* cache = __filemap_get_folio(f->f_mapping, 0, FGP_WRITEBEGIN);
+    folio_write_contents(cache, 1536, "garbage", 7);
+    folio_unlock(cache);
+    folio_put(cache);
+    do_ftruncate(f, 4096);
+    filp_close(f);
+  });
+  expect_clean(machine, 1);
+  machine.inspect([] {
+    const folio* cache =
+        static_cast<const folio*>(xa_peek(&find_inode("f")->i_mapping->i_pages, 0).entry);
+    for (unsigned i = 0; i < 7; ++i) found += static_cast<char>(cache->contents[1536 + i]);
+  });
+  return found;
+}
+TEST(Ext4, ZeroesTheBlockOfTheOldEndWhenAFileGrowsFrom613On) {
+  EXPECT_EQ(after_extension(0), "garbage");
+  EXPECT_EQ(after_extension(patch_bit(Patch::kExt4ZeroOnExtend)), std::string(7, '\0'));
+  EXPECT_EQ(after_extension(kZeroFirst), std::string(7, '\0'));
+}
+
+// Everything that takes handles, folio locks and waits for writeback, at once; data=ordered too.
+void crowd(geometry geo, patch_set with = 0) {
+  kernel_harness machine({.geo = geo, .with = with, .flusher = true});
+  machine.file("f", std::string(2 * kPage, 'x'));
+  machine.file("g", "");
+  machine.task("writer", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    put(f, 1000, kPage, 'w');
+    put(f, 3 * kPage, 100, 'w');
+    vfs_fsync_range(f, 0, LLONG_MAX_POS, false);
+    filp_close(f);
+  });
+  machine.task("puncher", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    ext4_fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 100, kPage);
+    ext4_fallocate(f, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, kPage + 10, 2 * kPage);
+    filp_close(f);
+  });
+  machine.task("truncater", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    do_ftruncate(f, kPage + 17);
+    do_ftruncate(f, 3 * kPage);
+    filp_close(f);
+  });
+  machine.task("syncer", [] {
+    file* f = do_open(find_inode("g"), O_RDWR);
+    put(f, 0, 100, 'g');
+    vfs_fsync_range(f, 0, LLONG_MAX_POS, false);
+    file* other = do_open(find_inode("f"), O_RDWR);
+    do_sync_file_range(other, 0, 2 * kPage, 7);
+    filp_close(other);
+    filp_close(f);
+  });
+  expect_clean(machine, 400);
+}
+TEST(Ext4Crowd, NeverHangs) { crowd(small_geometry()); }
+TEST(Ext4Crowd, NeverHangsWithSmallBlocks) { crowd(blocks_of_1k()); }
+TEST(Ext4Crowd, NeverHangsWithWrittenAllocations) {
+  geometry geo = blocks_of_1k();
+  geo.dioread_nolock = 0;
+  crowd(geo);
+}
+TEST(Ext4Crowd, NeverHangsWithoutOrderedData) {
+  geometry geo = small_geometry();
+  geo.data_ordered = 0;
+  crowd(geo);
+}
+TEST(Ext4Crowd, NeverHangsWithZeroingBeforeHandles) { crowd(blocks_of_1k(), kZeroFirst); }
+TEST(Ext4Crowd, NeverHangsForRoomInTheLog) {
+  geometry geo = blocks_of_1k();
+  geo.journal_blocks = 64;
+  crowd(geo);
+}
+
+}  // namespace
+}  // namespace kernel
