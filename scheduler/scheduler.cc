@@ -96,6 +96,7 @@ void Scheduler::relax(Where where) {
     runnable_ &= ~self;
     relaxing_ |= self;
   }
+  end_stay();
   decide();
   perform();
   if (sees_also_ && !epilogue_) {
@@ -157,6 +158,11 @@ void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
 
 void Scheduler::decide() {
   const TaskMask runnable = runnable_;
+  if (runnable == stay_->among && stay_->left != 0) {
+    --stay_->left;
+    add_choice(current_);
+    return;
+  }
   TaskId next = 0;
   if ((runnable & (runnable - 1)) == 0 || priming_ || epilogue_) [[unlikely]] {
     if (priming_) {
@@ -179,6 +185,7 @@ void Scheduler::decide() {
 }
 
 TaskId Scheduler::only_choice() {
+  end_stay();  // who goes on then need not be who was picked
   if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
   if (runnable_ == 0) end_run(judge_hang());
   if (epilogue_) return keep_running(*this, runnable_);

@@ -253,7 +253,10 @@ class Scheduler {
   void* root() const { return root_; }
   // From now on the keep-running policy chooses and nothing is recorded: for checks at the end of
   // a run that use the code under test.
-  void begin_epilogue() { epilogue_ = true; }
+  void begin_epilogue() {
+    epilogue_ = true;
+    stay_ = &no_stay_;
+  }
   bool in_epilogue() const { return epilogue_; }
 
  private:
@@ -285,6 +288,8 @@ class Scheduler {
   TaskId only_choice();
   // The strategy paused: waits in the main context until it answers.
   TaskId wait_for_answer(TaskMask runnable);
+  // The strategy is asked again, whatever it said of choices to come.
+  void end_stay() { stay_->among = ~TaskMask{0}; }  // no set of tasks
   // Who goes on in the main context, where a run begins: a task or kPause.
   TaskId first_choice();
   void set_current(TaskId id) {
@@ -359,6 +364,7 @@ class Scheduler {
   // Hot first.
   Task* task_ = nullptr;  // the current one; null if there is none
   TaskMask runnable_ = 0;
+  Strategy::Stay* stay_ = &no_stay_;  // the strategy's
   Strategy* strategy_ = nullptr;
   FiberPool* fibers_ = nullptr;
   std::uint64_t steps_ = 0;
@@ -394,6 +400,7 @@ class Scheduler {
   Outside* outside_ = nullptr;
   Arena* arena_ = nullptr;
   void* root_ = nullptr;
+  Strategy::Stay no_stay_;
   Task* tasks_[kTasksMax] = {};
 };
 

@@ -39,6 +39,17 @@ class Strategy {
   // ordinary outcome (no fault, first candidate).
   virtual unsigned pick_value(const Scheduler& scheduler, const char* kind, unsigned count) = 0;
 
+  // An answer of pick() that holds for a while: the next `left` choices have it too, as long as
+  // they are among the same tasks, and neither a relax() nor a step that one task alone could make
+  // comes between. pick() is not called for these; they are counted down.
+  struct Stay {
+    TaskMask among = 0;
+    std::uint32_t left = 0;
+  };
+  // Where pick() puts that; asked for when a run starts or resumes. Null: every choice is asked
+  // for.
+  virtual Stay* stay() { return nullptr; }
+
   // If true when a run starts or resumes, forced() is told where one task alone can go on; such
   // steps are not recorded. Must not allocate.
   virtual bool sees_forced() const { return false; }

@@ -136,6 +136,8 @@ const RunResult& World::resume(Strategy& strategy) {
 const RunResult& World::go(Strategy& strategy) {
   Scheduler& s = *scheduler_;
   s.strategy_ = &strategy;
+  s.stay_ = strategy.stay();
+  if (s.stay_ == nullptr) s.stay_ = &s.no_stay_;
   s.attach_schedule();
   s.sees_forced_ = strategy.sees_forced();
   s.sees_also_ = strategy.sees_also();

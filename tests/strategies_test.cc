@@ -4,12 +4,15 @@
 #include <set>
 #include <string>
 
+#include "scheduler/strategies/pct.h"
 #include "scheduler/strategies/twice.h"
 #include "scheduler/strategy.h"
 #include "scheduler/sync/mutex.h"
 #include "scheduler/sync/shared.h"
 #include "scheduler/sync/wait_queue.h"
 #include "scheduler/task_mask.h"
+#include "tests/litmus/counters.h"
+#include "tests/litmus/programs.h"
 #include "tests/scheduler_programs.h"
 
 namespace interleaf {
@@ -292,6 +295,66 @@ TEST(Twice, FindsNoDifferenceInAProgramThatIsDeterministic) {
       EXPECT_EQ(run_twice(p.world(), *strategy, {.seed = seed}).difference, std::nullopt);
     }
   }
+}
+
+// The same strategy, asked for every choice.
+class Asked final : public Strategy {
+ public:
+  explicit Asked(Strategy& inner) : inner_(inner) {}
+  void begin(std::uint64_t seed) override { inner_.begin(seed); }
+  TaskId pick(const Scheduler& s, TaskMask runnable) override { return inner_.pick(s, runnable); }
+  unsigned pick_value(const Scheduler& s, const char* kind, unsigned count) override {
+    return inner_.pick_value(s, kind, count);
+  }
+
+ private:
+  Strategy& inner_;
+};
+
+std::unique_ptr<Strategy> make_pct_of_few() { return make_pct(kDrawnPerRun, 16); }
+
+// Two tasks change what a third one polls, also while it looks: it may relax and still go on.
+struct Polling {
+  Shared<int> count, other;
+  void run(unsigned self) {
+    for (unsigned i = 0; i < 6; ++i) {
+      if (self != 0) {
+        count.store(static_cast<int>(i));
+      } else if (count.load() + other.load() < 5) {
+        Scheduler::current()->relax();
+      }
+    }
+  }
+  void add_tasks(Scheduler& s) {
+    for (unsigned i = 0; i < 3; ++i) add_numbered_task<&Polling::run>(s, "t", this, i);
+  }
+};
+
+TEST(Strategies, ChoicesThatAreCountedDownAreThoseThatWouldBePicked) {
+  std::vector<JudgedProgram> programs = judged_programs();
+  programs.push_back({cnt(2, 6000), {}});  // one task alone for more than a strategy's patience
+  programs.push_back({litmus_program<Polling>("polling"), {}});
+  std::uint64_t counted_down = 0;
+  for (const JudgedProgram& judged : programs) {
+    World world(0, judged.program.setup);
+    for (const auto make : {&make_pct_of_few, &make_keep_running}) {
+      const auto strategy = make();
+      Asked asked(*strategy);
+      const auto* source = dynamic_cast<const PctSource*>(strategy.get());
+      const auto decisions = [&] { return source == nullptr ? 0 : source->pct_run()->decisions; };
+      for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        const RunOptions options{.seed = seed, .steps_max = 20'000};
+        const RunResult one = world.run(asked, options);
+        const std::uint64_t one_decisions = decisions();
+        const RunResult& other = world.run(*strategy, options);
+        ASSERT_EQ(one.schedule, other.schedule) << judged.program.name << ", seed " << seed;
+        EXPECT_EQ(one.digest, other.digest);
+        EXPECT_EQ(one_decisions, decisions());
+        counted_down += strategy->stay()->among != 0;
+      }
+    }
+  }
+  EXPECT_GT(counted_down, 0u);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@ namespace interleaf {
 void HappensBefore::begin(unsigned tasks) {
   CHECK(tasks <= kTasksMax);
   tasks_ = tasks;
+  width_ = (tasks + kBlock - 1) / kBlock * kBlock;
   size_ = 0;
   events_.clear();
   clocks_.clear();
@@ -18,7 +19,7 @@ void HappensBefore::begin(unsigned tasks) {
 void HappensBefore::grow() {
   const std::size_t capacity = std::max<std::size_t>(256, 2 * events_.size());
   events_.resize(capacity);
-  clocks_.resize(capacity * tasks_);
+  clocks_.resize(capacity * width_);
 }
 
 void HappensBefore::grow_objects(std::uint32_t object) {
@@ -47,7 +48,7 @@ void HappensBefore::also(Op op, std::uint32_t object) {
 // The step comes after the epoch that ends with event `last`.
 void HappensBefore::join(EventNumber step, EventNumber last) {
   const unsigned tasks = tasks_;
-  std::uint32_t* const row = clocks_.data() + std::size_t{step} * tasks;
+  std::uint32_t* const row = row_of(step);
   const EventNumber first = events_[last].epoch;
   for (EventNumber i = last;; i = events_[i].previous) {
     if (!includes(row, i)) {
@@ -73,8 +74,8 @@ void HappensBefore::truncate(EventNumber count) {
 void HappensBefore::order_anew(EventNumber step) {
   LoggedEvent& event = events_[step];
   const std::uint32_t* const from = clock_or_none(event.previous_of_task);
-  std::uint32_t* const row = &clocks_[std::size_t{step} * tasks_];
-  for (unsigned t = 0; t < tasks_; ++t) row[t] = from[t];
+  std::uint32_t* const row = row_of(step);
+  copy_row(from, row);
   row[event.task] = event.own;
   event.joins = false;
   for (EventNumber k = step; k < size_; ++k) {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -58,10 +59,10 @@ class HappensBefore {
       grow();
     const EventNumber before = std::exchange(last_of_task_[task], number);
     const std::uint32_t* const from = clock_or_none(before);
-    const unsigned tasks = tasks_;
-    std::uint32_t* const row = &clocks_[std::size_t{number} * tasks];
-    for (unsigned t = 0; t < tasks; ++t) row[t] = from[t];
-    const std::uint32_t own = ++row[task];
+    const std::uint32_t own = before == kNoEvent ? 1 : events_[before].own + 1;
+    std::uint32_t* const row = row_of(number);
+    copy_row(from, row);
+    row[task] = own;  // told by the log: to read it back from the row would wait for that
     size_ = number + 1;
     events_[number] = {access.object, own,  kNoEvent,  number,   number,       before,
                        choice,        task, access.op, kNoValue, access.gated, false};
@@ -83,7 +84,7 @@ class HappensBefore {
   bool before(EventNumber i, EventNumber j) const { return includes(clock(j), i); }
   // How many steps of each task happen before that of event `j`, itself included: tasks() numbers.
   const std::uint32_t* clock(EventNumber j) const {
-    return &clocks_[std::size_t{events_[j].step} * tasks_];
+    return &clocks_[std::size_t{events_[j].step} * width_];
   }
   // The same; of kNoEvent: nothing comes before.
   const std::uint32_t* clock_or_none(EventNumber j) const {
@@ -150,7 +151,7 @@ class HappensBefore {
     }
     if (follows == kNoEvent) return;
     // As a rule an epoch of one event, by the same task.
-    const std::uint32_t* const row = &clocks_[std::size_t{event.step} * tasks_];
+    const std::uint32_t* const row = row_of(event.step);
     if (events_[follows].epoch != follows || !includes(row, follows)) join(event.step, follows);
   }
   void join(EventNumber step, EventNumber last);
@@ -158,10 +159,20 @@ class HappensBefore {
   void grow();
   void grow_objects(std::uint32_t object);
 
+  std::uint32_t* row_of(EventNumber step) { return &clocks_[std::size_t{step} * width_]; }
+  void copy_row(const std::uint32_t* from, std::uint32_t* to) const {
+    for (unsigned t = 0; t < width_; t += kBlock)
+      std::memcpy(to + t, from + t, sizeof(*to) * kBlock);
+  }
+
+  static constexpr unsigned kBlock = 4;  // entries of a clock that are copied at a time
+  static_assert(kTasksMax % kBlock == 0);
+
   unsigned tasks_ = 0;
+  unsigned width_ = 0;  // of a row of clocks_: tasks_, rounded up to whole blocks
   EventNumber size_ = 0;
   std::vector<LoggedEvent> events_;    // the first size_
-  std::vector<std::uint32_t> clocks_;  // tasks_ per event; those of a step's first event count
+  std::vector<std::uint32_t> clocks_;  // width_ per event; those of a step's first event count
   std::vector<EventNumber> last_of_object_;
   EventNumber last_of_task_[kTasksMax] = {};
 };

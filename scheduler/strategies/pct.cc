@@ -34,37 +34,37 @@ class Pct final : public Strategy, public PctSource {
     // Not sorted: a later change may leave its task above that of an earlier one.
     for (unsigned i = 0; i < changes_; ++i) change_at_[i] = 1 + prng_.below(decisions_);
     decision_ = 0;
-    settled_until_ = 0;
+    granted_ = 0;
+    stay_ = Stay();
     lowest_ = 0;
     bent_ = false;
     streak_ = Streak();
   }
 
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
-    // Whoever won among the same tasks wins again, as long as no priority changes.
-    if (++decision_ < settled_until_ && runnable == settled_for_ &&
-        scheduler.task(settled_).next.op != Op::kRelax) {
-      return settled_;
-    }
+    const std::uint32_t stayed = granted_ - stay_.left;
+    streak_.add(stayed);
+    decision_ += stayed + 1;
+    granted_ = 0;
+    stay_ = Stay();
     return settle(scheduler, runnable);
   }
+  // Whoever won among the same tasks wins again, as long as no priority changes.
+  Stay* stay() override { return &stay_; }
 
   unsigned pick_value(const Scheduler&, const char*, unsigned count) override {
     return prng_.below(count);
   }
 
   std::optional<PctRun> pct_run() const override {
-    return PctRun{changes_ + 1, decision_, decisions_, bent_};
+    return PctRun{changes_ + 1, decision_ + granted_ - stay_.left, decisions_, bent_};
   }
 
  private:
   static constexpr unsigned kDepthMax = 32;
 
-  // Out of line: within pick() it would cost most decisions the saving of registers.
-  [[gnu::noinline]] TaskId settle(const Scheduler& scheduler, TaskMask runnable) {
+  TaskId settle(const Scheduler& scheduler, TaskMask runnable) {
     if (decision_ == 1) deal(scheduler.task_count());
-    if (settled_until_ != 0) streak_.add(decision_ - 1 - settled_at_);
-    settled_until_ = 0;
     TaskId task = highest(scheduler, runnable);
     int change = 0;
     for (unsigned i = 0; i < changes_; ++i) {
@@ -79,13 +79,11 @@ class Pct final : public Strategy, public PctSource {
       priority_[task] = --lowest_;
       return highest(scheduler, runnable);
     }
-    settled_for_ = runnable;
-    settled_ = task;
-    settled_at_ = decision_;
-    settled_until_ = decision_ + streak_.left();
+    granted_ = streak_.left() - 1;
     for (unsigned i = 0; i < changes_; ++i) {
-      if (change_at_[i] > decision_) settled_until_ = std::min(settled_until_, change_at_[i]);
+      if (change_at_[i] > decision_) granted_ = std::min(granted_, change_at_[i] - decision_ - 1);
     }
+    stay_ = {runnable, granted_};
     return task;
   }
 
@@ -125,11 +123,8 @@ class Pct final : public Strategy, public PctSource {
   unsigned changes_ = 0;
   bool bent_ = false;
   std::uint32_t decision_ = 0;
-  // Who won, among whom, at which decision, and before which one that stays so; 0: unknown.
-  TaskId settled_ = kNoTask;
-  TaskMask settled_for_ = 0;
-  std::uint32_t settled_at_ = 0;
-  std::uint32_t settled_until_ = 0;
+  Stay stay_;
+  std::uint32_t granted_ = 0;  // what stay_.left was set to
   int lowest_ = 0;
   Streak streak_;
   std::array<std::uint32_t, kDepthMax> change_at_ = {};

@@ -47,6 +47,7 @@ class Portfolio final : public PortfolioStrategy, public PctSource {
   TaskId pick(const Scheduler& scheduler, TaskMask runnable) override {
     return chosen_->strategy->pick(scheduler, runnable);
   }
+  Stay* stay() override { return chosen_->strategy->stay(); }
   unsigned pick_value(const Scheduler& scheduler, const char* kind, unsigned count) override {
     return chosen_->strategy->pick_value(scheduler, kind, count);
   }
