@@ -176,12 +176,16 @@ void CrashLog::give_up(const kernel::inode& node, std::uint64_t pos, std::uint64
   user_writes_.push_back({file_of(node), pos, len, nullptr, now(), now(), false, 0});
 }
 
-unsigned CrashLog::giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
-                             std::uint64_t len) {
-  if (!listening()) return handle;
+void CrashLog::remember(unsigned handle, const GivenUp& change) {
+  if (!listening()) return;
   const HeapScope heap;
   if (running_changes_.size() <= handle) running_changes_.resize(handle + 1);
-  running_changes_[handle] = {&node, pos, len};
+  running_changes_[handle] = change;
+}
+
+unsigned CrashLog::giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
+                             std::uint64_t len) {
+  remember(handle, {&node, pos, len});
   give_up(node, pos, len);
   return handle;
 }
@@ -193,14 +197,27 @@ void CrashLog::gave_up(unsigned handle) {
 }
 
 unsigned CrashLog::zero_begin(kernel::inode& node, loff_t pos, loff_t len) {
-  const auto begin = static_cast<std::uint64_t>(pos);
-  return giving_up(inner_->zero_begin(node, pos, len), node, begin,
-                   len < 0 ? ~begin : static_cast<std::uint64_t>(len));
+  return giving_up(inner_->zero_begin(node, pos, len), node, static_cast<std::uint64_t>(pos),
+                   static_cast<std::uint64_t>(len));
 }
 
 void CrashLog::zero_end(unsigned zeroing, bool done) {
   inner_->zero_end(zeroing, done);
   gave_up(zeroing);
+}
+
+unsigned CrashLog::truncate_begin(kernel::inode& node) {
+  const unsigned truncation = inner_->truncate_begin(node);
+  remember(truncation, {&node, 0, 0});
+  return truncation;
+}
+
+void CrashLog::truncate_range(unsigned truncation, loff_t pos, loff_t len) {
+  inner_->truncate_range(truncation, pos, len);
+  if (!listening()) return;
+  const auto begin = static_cast<std::uint64_t>(pos);
+  giving_up(truncation, *running_changes_[truncation].node, begin,
+            len < 0 ? ~begin : static_cast<std::uint64_t>(len));
 }
 
 unsigned CrashLog::shift_begin(kernel::inode& node, loff_t pos, loff_t shift) {

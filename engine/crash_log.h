@@ -123,6 +123,8 @@ class CrashLog : public kernel::observer, public Observer {
   void read_end(unsigned read, const void* data, long got) override;
   unsigned zero_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
   void zero_end(unsigned zeroing, bool done) override;
+  unsigned truncate_begin(kernel::inode& node) override;
+  void truncate_range(unsigned truncation, kernel::loff_t pos, kernel::loff_t len) override;
   unsigned shift_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t shift) override;
   void shift_end(unsigned shift, bool done) override;
   unsigned clone_begin(kernel::inode& in, kernel::loff_t in_pos, kernel::inode& out,
@@ -152,11 +154,18 @@ class CrashLog : public kernel::observer, public Observer {
 
  private:
   class Listener;
+  // Calls that have not returned, by the oracle's handle: bytes that they may change.
+  struct GivenUp {
+    const kernel::inode* node;
+    std::uint64_t pos;
+    std::uint64_t len;
+  };
 
   void begin(Observer* next);
   std::uint32_t file_of(const kernel::inode& node);
   void add(Effect::Kind kind, std::size_t index);
   void promise(Promise&& made);
+  void remember(unsigned handle, const GivenUp& change);
   // From now on these bytes may be anything, until they are written again.
   void give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len);
   // They may be while the call runs that the oracle gave this handle, and when it has ended.
@@ -184,12 +193,6 @@ class CrashLog : public kernel::observer, public Observer {
   // Of each task: the write that has not returned, and what it will promise.
   std::uint32_t own_write_[kTasksMax] = {};
   std::vector<Promise> own_promise_[kTasksMax];
-  // Calls that have not returned, by the oracle's handle: bytes that they may change.
-  struct GivenUp {
-    const kernel::inode* node;
-    std::uint64_t pos;
-    std::uint64_t len;
-  };
   std::vector<GivenUp> running_changes_;
   std::uint64_t write_count_ = 0;
 };

@@ -71,17 +71,20 @@ Oracle::File& Oracle::file_of(const kernel::inode& node) {
   return *file;
 }
 
-// A finished change's place is free.
-unsigned Oracle::add(Change&& change) {
-  File& file = *change.file;
+void Oracle::touch_begin(File& file, std::uint64_t pos, std::uint64_t end) {
   const std::uint64_t known = file.pages.size() * kernel::page_size();
   Scheduler* s = Scheduler::current();
-  if (s != nullptr && file.endless && change.end > known) {
+  if (s != nullptr && file.endless && end > known) {
     s->also(Op::kRead, file.endless_number, &file.endless_number);
   }
-  file.endless = file.endless || change.end == kEndless;
-  touch(Op::kAcquireShared, &PageObjects::running, file, change.pos,
-        change.end == kEndless ? std::max(change.pos, known) : change.end);
+  file.endless = file.endless || end == kEndless;
+  touch(Op::kAcquireShared, &PageObjects::running, file, pos,
+        end == kEndless ? std::max(pos, known) : end);
+}
+
+// A finished change's place is free.
+unsigned Oracle::add(Change&& change) {
+  touch_begin(*change.file, change.pos, change.end);
   std::size_t slot = 0;
   while (slot < changes_.size() && changes_[slot].running) ++slot;
   if (slot == changes_.size()) changes_.emplace_back();
@@ -238,8 +241,24 @@ bool Oracle::allowed(const File& file, std::uint64_t pos, std::uint8_t byte) con
     if (!change.running || change.file != &file || pos < change.pos || pos >= change.end) {
       return false;
     }
-    if (change.kind == Change::Kind::kWrite) return change.bytes[pos - change.pos] == byte;
-    return change.kind == Change::Kind::kMove || byte == 0;
+    switch (change.kind) {
+      case Change::Kind::kWrite:
+        return change.bytes[pos - change.pos] == byte;
+      case Change::Kind::kZero:
+        return byte == 0;
+      case Change::Kind::kMove:
+        return true;
+      case Change::Kind::kPending:
+        return false;
+    }
+    return false;
+  });
+}
+
+bool Oracle::taken(const File& file, std::uint64_t pos) const {
+  return std::any_of(changes_.begin(), changes_.end(), [&](const Change& change) {
+    return change.running && change.kind == Change::Kind::kZero && change.file == &file &&
+           pos >= change.pos && pos < change.end;
   });
 }
 

@@ -45,6 +45,8 @@ class Oracle final : public kernel::powered_observer {
   void read_end(unsigned read, const void* data, long got) override;
   unsigned zero_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
   void zero_end(unsigned zeroing, bool done) override;
+  unsigned truncate_begin(kernel::inode& node) override;
+  void truncate_range(unsigned truncation, kernel::loff_t pos, kernel::loff_t len) override;
   unsigned shift_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t shift) override;
   void shift_end(unsigned shift, bool done) override;
   unsigned clone_begin(kernel::inode& in, kernel::loff_t in_pos, kernel::inode& out,
@@ -104,7 +106,8 @@ class Oracle final : public kernel::powered_observer {
   };
   // A call that changes bytes, from its begin to its end.
   struct Change {
-    enum class Kind : std::uint8_t { kWrite, kZero, kMove };
+    // kPending: a truncate whose range is not known yet, and that has changed nothing.
+    enum class Kind : std::uint8_t { kWrite, kZero, kMove, kPending };
     Kind kind = Kind::kWrite;
     File* file = nullptr;
     std::uint64_t pos = 0;
@@ -163,6 +166,8 @@ class Oracle final : public kernel::powered_observer {
   static void set_page(Page& page, const std::uint8_t* bytes);
   void store_zeros(File& file, std::uint64_t pos, std::uint64_t end);
   unsigned add(Change&& change);
+  // The step under way begins a change of [pos, end).
+  void touch_begin(File& file, std::uint64_t pos, std::uint64_t end);
   std::uint64_t end_of_running(const Change& endless);
   // The change is over; [pos, done_end) of it was made.
   void finish(Change& change, std::uint64_t done_end);
@@ -176,6 +181,9 @@ class Oracle final : public kernel::powered_observer {
   // False: of no byte is anything allowed() but what is expected.
   bool has_others(const File& file) const;
   bool allowed(const File& file, std::uint64_t pos, std::uint8_t byte) const;
+  // A running call zeroes this byte: what the call takes away first, the folio or the block, is its
+  // own affair, and so is what a reader would see if it could get past the locks.
+  bool taken(const File& file, std::uint64_t pos) const;
   std::uint8_t expected(const File& file, std::uint64_t pos) const;
   // What the page cache shows for a page or keeps for it, or null.
   const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t pos,

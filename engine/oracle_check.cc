@@ -91,7 +91,7 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
         const std::uint8_t seen = cached != nullptr ? cached[(at + i) % page_size] : disk[i];
         const bool stale = zeroed && want[i] == 0 && file.zeroed.contains(at + i);
         if (seen == want[i] || (!stale && disk[i] == want[i])) continue;
-        if (others && allowed(file, at + i, seen)) continue;
+        if (others && (taken(file, at + i) || allowed(file, at + i, seen))) continue;
         (stale ? wrong.stale : wrong.lost).add(at + i, stale ? seen : disk[i]);
         whole = false;
       }

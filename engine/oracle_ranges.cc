@@ -12,17 +12,29 @@ namespace interleaf {
 using kernel::loff_t;
 
 unsigned Oracle::zero_begin(kernel::inode& node, loff_t pos, loff_t len) {
-  File& file = file_of(node);
   const auto begin = static_cast<std::uint64_t>(pos);
-  const std::uint64_t end = len < 0 ? kEndless : begin + static_cast<std::uint64_t>(len);
-  const unsigned handle =
-      add({.kind = Change::Kind::kZero, .file = &file, .pos = begin, .end = end});
-  // From here on a truncate may have taken the bytes away.
+  return add({.kind = Change::Kind::kZero,
+              .file = &file_of(node),
+              .pos = begin,
+              .end = begin + static_cast<std::uint64_t>(len)});
+}
+
+unsigned Oracle::truncate_begin(kernel::inode& node) {
+  return add({.kind = Change::Kind::kPending, .file = &file_of(node), .pos = 0, .end = kEndless});
+}
+
+void Oracle::truncate_range(unsigned handle, loff_t pos, loff_t len) {
+  Change& change = changes_[handle];
+  File& file = *change.file;
+  change.kind = Change::Kind::kZero;
+  change.pos = static_cast<std::uint64_t>(pos);
+  change.end = len < 0 ? kEndless : change.pos + static_cast<std::uint64_t>(len);
+  touch_begin(file, change.pos, change.end);
+  // From here on the bytes may have been taken away.
   if (len < 0) {
     touch_size(Op::kWrite, file);
-    file.size = std::min(file.size, begin);
+    file.size = std::min(file.size, change.pos);
   }
-  return handle;
 }
 
 void Oracle::zero_end(unsigned handle, bool done) {
@@ -70,8 +82,8 @@ bool Oracle::uncertain(const File& file, std::uint64_t begin, std::uint64_t end)
   };
   return std::any_of(changes_.begin(), changes_.end(),
                      [&](const Change& change) {
-                       return change.running && change.file == &file &&
-                              overlaps(change.pos, change.end);
+                       return change.running && change.kind != Change::Kind::kPending &&
+                              change.file == &file && overlaps(change.pos, change.end);
                      }) ||
          std::any_of(file.alternatives.begin(), file.alternatives.end(), [&](const auto& other) {
            return overlaps(other.pos, other.pos + std::min(other.len, kEndless - other.pos));

@@ -72,9 +72,13 @@ class discards final : public powered_observer {
   void write_end(unsigned, long) override {}
   unsigned read_begin(inode&, loff_t, std::size_t) override { return 0; }
   void read_end(unsigned, const void*, long) override {}
-  unsigned zero_begin(inode&, loff_t pos, loff_t len) override {
-    tell("zero " + std::to_string(pos) + (len < 0 ? "-" : "+" + std::to_string(len)));
+  unsigned truncate_begin(inode&) override {
+    tell("truncate");
     return 5;
+  }
+  void truncate_range(unsigned truncation, loff_t pos, loff_t len) override {
+    CHECK(truncation == 5);
+    tell("from " + std::to_string(pos) + (len < 0 ? "-" : "+" + std::to_string(len)));
   }
   void zero_end(unsigned zeroing, bool done) override {
     CHECK(zeroing == 5);
@@ -115,7 +119,8 @@ TEST(Open, TruncateAnnouncesWhatGoes) {
   EXPECT_EQ(error[2], -EINVAL);
   EXPECT_EQ(
       watcher.told,
-      "zero 8192-; size 8192; zeroed; zero 8192+8192; size 16384; zeroed; zero 0-; size 0; zeroed");
+      "truncate; from 8192-; size 8192; zeroed; truncate; from 8192+8192; size 16384; zeroed; "
+      "truncate; from 0-; size 0; zeroed");
 }
 
 TEST(Open, SyncPromisesOnlyForTheWholeFile) {

@@ -308,7 +308,6 @@ loff_t vfs_setpos(file *f, loff_t offset);
 long vfs_fallocate(file *f, int mode, loff_t offset, loff_t len);
 int vfs_truncate(inode *node, loff_t size); /* truncate(2) by path */
 int do_ftruncate(file *f, loff_t size);
-int notify_change_size(inode *node, loff_t size); /* i_rwsem held */
 int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync);
 int vfs_fadvise(file *f, loff_t offset, loff_t len, int advice);
 loff_t vfs_clone_file_range(file *in, loff_t in_pos, file *out, loff_t out_pos, loff_t len);

@@ -34,13 +34,18 @@ public:
 	virtual void read_end(unsigned read, const void *data, long got) = 0;
 
 	/*
-	 * A call that makes bytes zeros (len < 0: to infinity): hole punch, zero range, and the bytes
-	 * that truncate takes from the file or adds to it. Begin when it starts, end when the user is
-	 * told. Like a write of zeros; returns a handle for the end. What lies behind the end of the
-	 * file belongs to nobody, and must read as zeros once the file grows over it.
+	 * A call that makes bytes zeros: hole punch, zero range. Begin when it starts, end when the
+	 * user is told. Like a write of zeros; returns a handle for the end. What lies behind the end
+	 * of the file belongs to nobody, and must read as zeros once the file grows over it.
 	 */
 	virtual unsigned zero_begin(inode &node, loff_t pos, loff_t len) = 0;
 	virtual void zero_end(unsigned zeroing, bool done) = 0;
+	/*
+	 * A truncate has begun; which bytes it will take or add is known once it holds i_rwsem, and
+	 * told then (len < 0: to infinity). zero_end() is the end.
+	 */
+	virtual unsigned truncate_begin(inode &node) = 0;
+	virtual void truncate_range(unsigned truncation, loff_t pos, loff_t len) = 0;
 	/* Insert range (shift > 0): so many zeros come in at pos. Collapse range (shift < 0): so many
 	 * bytes go there. Those behind move. */
 	virtual unsigned shift_begin(inode &node, loff_t pos, loff_t shift) = 0;
@@ -96,6 +101,8 @@ class powered_observer : public observer {
 public:
 	unsigned zero_begin(inode &, loff_t, loff_t) override { return 0; }
 	void zero_end(unsigned, bool) override {}
+	unsigned truncate_begin(inode &) override { return 0; }
+	void truncate_range(unsigned, loff_t, loff_t) override {}
 	unsigned shift_begin(inode &, loff_t, loff_t) override { return 0; }
 	void shift_end(unsigned, bool) override {}
 	unsigned clone_begin(inode &, loff_t, inode &, loff_t, loff_t) override { return 0; }

@@ -21,20 +21,21 @@ namespace kernel
 {
 
 /*
- * Changes the size through the filesystem. Requires: i_rwsem held for write. May sleep.
- * 0 or what the filesystem answers.
+ * Changes the size through the filesystem; truncation: the watcher's handle. Requires: i_rwsem held
+ * for write. May sleep. 0 or what the filesystem answers.
  */
-int notify_change_size(inode *node, loff_t size)
+static int notify_change_size(inode *node, loff_t size, unsigned truncation)
 {
 	FRAME(notify_change);
 
 	const loff_t old_size = node->i_size.look();
 	observer *watcher = this_machine().watcher;
-	const unsigned zeroing = size < old_size
-					 ? watcher->zero_begin(*node, size, -1)
-					 : watcher->zero_begin(*node, old_size, size - old_size);
+	if (size < old_size)
+		watcher->truncate_range(truncation, size, -1);
+	else
+		watcher->truncate_range(truncation, old_size, size - old_size);
 	const int error = node->i_op->setattr_size(node, size);
-	watcher->zero_end(zeroing, error == 0);
+	watcher->zero_end(truncation, error == 0);
 	return error;
 }
 
@@ -45,8 +46,9 @@ static int do_truncate(inode *node, loff_t size)
 
 	if (size < 0)
 		return -EINVAL;
+	const unsigned truncation = this_machine().watcher->truncate_begin(*node);
 	inode_lock(node);
-	const int error = notify_change_size(node, size);
+	const int error = notify_change_size(node, size, truncation);
 	inode_unlock(node);
 	return error;
 }
