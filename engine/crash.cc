@@ -150,6 +150,11 @@ Finding finding_of(const CrashLog& log, const BrokenPromise& broken, const Power
                   broken.last, log.files()[broken.file].name,
                   number == 0 ? "" : fmt::format("acknowledged by write #{} and ", number), promise,
                   broken.where);
+  if (broken.stale) {
+    finding.message =
+        fmt::format("bytes {}..{} of {} show after a power cut what was never there: {}",
+                    broken.first, broken.last, log.files()[broken.file].name, broken.where);
+  }
   finding.details.push_back(cut_text(log, cut));
   finding.details.push_back(
       fmt::format("{} bytes are wrong, {} of them zero", broken.bytes, broken.zeros));

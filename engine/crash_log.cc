@@ -173,74 +173,96 @@ void CrashLog::read_end(unsigned read, const void* data, long got) {
 void CrashLog::give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len) {
   if (!listening()) return;
   const HeapScope heap;
-  user_writes_.push_back({file_of(node), pos, len, nullptr, now(), now(), false, 0});
+  user_writes_.push_back(
+      {file_of(node), pos, len, nullptr, now(), now(), false, 0, UserWrite::Kind::kAny});
 }
 
-void CrashLog::remember(unsigned handle, const GivenUp& change) {
-  if (!listening()) return;
+unsigned CrashLog::begin_change(unsigned handle, const kernel::inode& node, std::uint64_t pos,
+                                std::uint64_t len, UserWrite::Kind kind) {
+  if (!listening()) return handle;
   const HeapScope heap;
+  const auto index = static_cast<std::uint32_t>(user_writes_.size());
+  user_writes_.push_back({file_of(node), pos, len, nullptr, kNoStep, kNoStep, false, 0, kind});
+  unbegun_[this_task()].push_back(index);
   if (running_changes_.size() <= handle) running_changes_.resize(handle + 1);
-  running_changes_[handle] = change;
-}
-
-unsigned CrashLog::giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
-                             std::uint64_t len) {
-  remember(handle, {&node, pos, len});
-  give_up(node, pos, len);
+  running_changes_[handle] = index;
   return handle;
 }
 
-void CrashLog::gave_up(unsigned handle) {
+void CrashLog::end_change(unsigned handle, bool done) {
   if (!listening()) return;
-  const GivenUp& change = running_changes_[handle];
-  give_up(*change.node, change.pos, change.len);
+  const HeapScope heap;
+  const std::uint32_t index = running_changes_[handle];
+  UserWrite& change = user_writes_[index];
+  change.end = now();
+  if (std::erase(unbegun_[this_task()], index) != 0) change.begin = change.end;
+  if (!done) change.kind = UserWrite::Kind::kAny;
+  change.acknowledged = done;
 }
 
 unsigned CrashLog::zero_begin(kernel::inode& node, loff_t pos, loff_t len) {
-  return giving_up(inner_->zero_begin(node, pos, len), node, static_cast<std::uint64_t>(pos),
-                   static_cast<std::uint64_t>(len));
+  return begin_change(inner_->zero_begin(node, pos, len), node, static_cast<std::uint64_t>(pos),
+                      static_cast<std::uint64_t>(len), UserWrite::Kind::kZeros);
 }
 
+// What is zeroed behind the end of the file is nobody's.
 void CrashLog::zero_end(unsigned zeroing, bool done) {
   inner_->zero_end(zeroing, done);
-  gave_up(zeroing);
+  if (!listening()) return;
+  UserWrite& change = user_writes_[running_changes_[zeroing]];
+  if (change.kind == UserWrite::Kind::kZeros) {
+    const auto size = static_cast<std::uint64_t>(files_[change.file].node->i_size.look());
+    change.len = size > change.pos ? std::min(change.len, size - change.pos) : 0;
+  }
+  end_change(zeroing, done);
 }
 
+// Changes nothing until its range is known.
 unsigned CrashLog::truncate_begin(kernel::inode& node) {
-  const unsigned truncation = inner_->truncate_begin(node);
-  remember(truncation, {&node, 0, 0});
-  return truncation;
+  return begin_change(inner_->truncate_begin(node), node, 0, 0, UserWrite::Kind::kZeros);
 }
 
 void CrashLog::truncate_range(unsigned truncation, loff_t pos, loff_t len) {
   inner_->truncate_range(truncation, pos, len);
   if (!listening()) return;
-  const auto begin = static_cast<std::uint64_t>(pos);
-  giving_up(truncation, *running_changes_[truncation].node, begin,
-            len < 0 ? ~begin : static_cast<std::uint64_t>(len));
+  UserWrite& change = user_writes_[running_changes_[truncation]];
+  change.pos = static_cast<std::uint64_t>(pos);
+  change.len = len < 0 ? ~change.pos : static_cast<std::uint64_t>(len);
+  if (len < 0) change.kind = UserWrite::Kind::kEnd;
 }
 
 unsigned CrashLog::shift_begin(kernel::inode& node, loff_t pos, loff_t shift) {
   const auto begin = static_cast<std::uint64_t>(pos);
-  return giving_up(inner_->shift_begin(node, pos, shift), node, begin, ~begin);
+  return begin_change(inner_->shift_begin(node, pos, shift), node, begin, ~begin,
+                      UserWrite::Kind::kAny);
 }
 
 void CrashLog::shift_end(unsigned shift, bool done) {
   inner_->shift_end(shift, done);
-  gave_up(shift);
+  end_change(shift, done);
 }
 
 unsigned CrashLog::clone_begin(kernel::inode& in, loff_t in_pos, kernel::inode& out, loff_t out_pos,
                                loff_t len) {
   const auto begin = static_cast<std::uint64_t>(out_pos);
-  return giving_up(inner_->clone_begin(in, in_pos, out, out_pos, len), out, begin,
-                   len == 0 ? ~begin : static_cast<std::uint64_t>(len));
+  return begin_change(inner_->clone_begin(in, in_pos, out, out_pos, len), out, begin,
+                      len == 0 ? ~begin : static_cast<std::uint64_t>(len), UserWrite::Kind::kAny);
 }
 
 void CrashLog::clone_end(unsigned clone, loff_t done) {
   inner_->clone_end(clone, done);
-  gave_up(clone);
+  end_change(clone, done >= 0);
 }
+
+void CrashLog::error_recorded(kernel::inode& node) { inner_->error_recorded(node); }
+
+void CrashLog::file_opened(const kernel::file& f) { inner_->file_opened(f); }
+
+unsigned CrashLog::error_asked(const kernel::file& f) { return inner_->error_asked(f); }
+
+void CrashLog::error_sampled(const kernel::file& f) { inner_->error_sampled(f); }
+
+void CrashLog::error_told(unsigned asked, int error) { inner_->error_told(asked, error); }
 
 void CrashLog::store_behind_end(kernel::inode& node, loff_t pos, std::size_t len) {
   inner_->store_behind_end(node, pos, len);

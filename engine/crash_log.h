@@ -62,14 +62,21 @@ class CrashLog : public kernel::observer, public Observer {
   // Bytes of a file that a user wrote or gave up: from the first step of the call on, and
   // acknowledged right after `end`.
   struct UserWrite {
+    enum class Kind : std::uint8_t {
+      kBytes,
+      kAny,    // any bytes are right
+      kZeros,  // zeros, or nothing behind the end of the file
+      kEnd,    // truncate: the file ends at pos; nothing is there, or zeros
+    };
     std::uint32_t file;
     std::uint64_t pos;
     std::uint64_t len;
-    const std::uint8_t* bytes;  // null: any bytes are right
+    const std::uint8_t* bytes;  // kBytes, else null
     StepNumber begin;
     StepNumber end;
     bool acknowledged;
     std::uint64_t number;  // "write #2"; 0: no write
+    Kind kind = Kind::kBytes;
   };
   struct Promise {
     std::uint32_t file;
@@ -131,6 +138,11 @@ class CrashLog : public kernel::observer, public Observer {
                        kernel::loff_t out_pos, kernel::loff_t len) override;
   void clone_end(unsigned clone, kernel::loff_t done) override;
   void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
+  void error_recorded(kernel::inode& node) override;
+  void file_opened(const kernel::file& f) override;
+  unsigned error_asked(const kernel::file& f) override;
+  void error_sampled(const kernel::file& f) override;
+  void error_told(unsigned asked, int error) override;
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
@@ -154,24 +166,17 @@ class CrashLog : public kernel::observer, public Observer {
 
  private:
   class Listener;
-  // Calls that have not returned, by the oracle's handle: bytes that they may change.
-  struct GivenUp {
-    const kernel::inode* node;
-    std::uint64_t pos;
-    std::uint64_t len;
-  };
 
   void begin(Observer* next);
   std::uint32_t file_of(const kernel::inode& node);
   void add(Effect::Kind kind, std::size_t index);
   void promise(Promise&& made);
-  void remember(unsigned handle, const GivenUp& change);
   // From now on these bytes may be anything, until they are written again.
   void give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len);
-  // They may be while the call runs that the oracle gave this handle, and when it has ended.
-  unsigned giving_up(unsigned handle, const kernel::inode& node, std::uint64_t pos,
-                     std::uint64_t len);
-  void gave_up(unsigned handle);
+  // The call to which the oracle gave this handle: what it makes of the bytes, and that it ended.
+  unsigned begin_change(unsigned handle, const kernel::inode& node, std::uint64_t pos,
+                        std::uint64_t len, UserWrite::Kind kind);
+  void end_change(unsigned handle, bool done);
 
   kernel::observer* inner_ = nullptr;
   Observer* next_ = nullptr;
@@ -193,7 +198,7 @@ class CrashLog : public kernel::observer, public Observer {
   // Of each task: the write that has not returned, and what it will promise.
   std::uint32_t own_write_[kTasksMax] = {};
   std::vector<Promise> own_promise_[kTasksMax];
-  std::vector<GivenUp> running_changes_;
+  std::vector<std::uint32_t> running_changes_;  // by the oracle's handle: in user_writes_
   std::uint64_t write_count_ = 0;
 };
 

@@ -220,6 +220,15 @@ std::vector<CrashOracle::Block> CrashOracle::blocks(const Disk& disk, const Powe
   return blocks;
 }
 
+StepNumber CrashOracle::metadata_step(const Disk& disk, const PowerCut& cut,
+                                      std::uint32_t file) const {
+  for (std::size_t i = std::min<std::size_t>(cut.logged, disk.logged.size()); i-- > 0;) {
+    const CrashLog::Logged& logged = log_.logged()[disk.logged[i]];
+    if (logged.file == file) return logged.step;
+  }
+  return kNoStep;
+}
+
 const CrashLog::Metadata& CrashOracle::metadata(const Disk& disk, const PowerCut& cut,
                                                 std::uint32_t file) const {
   for (std::size_t i = std::min<std::size_t>(cut.logged, disk.logged.size()); i-- > 0;) {
@@ -256,7 +265,12 @@ std::optional<BrokenPromise> CrashOracle::judge(const EventSet& set, const Power
   for (const std::uint32_t promise : disk.promises) {
     if (auto broken = PromiseCheck(*this, set, disk, cut).check(promise)) return broken;
   }
-  return PromiseCheck(*this, set, disk, cut).check(BrokenPromise::kStart);
+  if (auto broken = PromiseCheck(*this, set, disk, cut).check(BrokenPromise::kStart)) {
+    return broken;
+  }
+  // Without barriers nothing orders the log behind the data.
+  if (geometry_.volatile_cache != 0 && geometry_.barriers == 0) return std::nullopt;
+  return PromiseCheck(*this, set, disk, cut).check_exposed();
 }
 
 }  // namespace interleaf

@@ -41,7 +41,11 @@ struct BrokenPromise {
   std::uint64_t bytes;  // wrong ones between them
   std::uint64_t zeros;  // of them, zero now
   std::uint32_t write;  // in the log's user_writes; kStart: none
-  const char* where;    // stable: "device cache", "block map", "size on disk", "block"
+  // Stable: "device cache", "block map", "size on disk", "block"; for bytes that nobody promised
+  // and that were never in the file at that place "stale block", for zeros that never were "size
+  // beyond data".
+  const char* where;
+  bool stale = false;  // one of the last two
 };
 
 class CrashOracle {
@@ -81,6 +85,8 @@ class CrashOracle {
   };
   Disk disk(const EventSet& set) const;
   std::vector<Block> blocks(const Disk& disk, const PowerCut& cut) const;
+  // When recovery's metadata of the file was logged; kNoStep: before the run.
+  StepNumber metadata_step(const Disk& disk, const PowerCut& cut, std::uint32_t file) const;
   const CrashLog::Metadata& metadata(const Disk& disk, const PowerCut& cut,
                                      std::uint32_t file) const;
   EventSet acknowledged(const EventSet& set) const;

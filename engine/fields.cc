@@ -64,6 +64,10 @@ const BlockType Oracle::File::kBlock{
            [](const Scheduler&, const void* file, unsigned) {
              return std::to_string(static_cast<const File*>(file)->size);
            }},
+          {"errors of writeback", offsetof(File, errors_number), kNumber, 1,
+           [](const Scheduler&, const void* file, unsigned) {
+             return std::to_string(static_cast<const File*>(file)->errors);
+           }},
       };
       return std::span<const BlockField>(kFields);
     }(),

@@ -11,6 +11,8 @@
 // once they have returned, what was there before must not show again, neither in the cache nor,
 // behind it, on the disk. Of such bytes only what a reader would see counts, not any copy.
 //
+// Every error of writeback is told once to every file that was open when it was recorded.
+//
 // Allowed to go: bytes of a write that failed or was short, bytes whose writeback error was
 // recorded, bytes already reported. Of calls that overlap in time either content is right; so is a
 // read that overlaps a write returning old or new bytes. What was stored behind the end of the file
@@ -53,6 +55,11 @@ class Oracle final : public kernel::powered_observer {
                        kernel::loff_t out_pos, kernel::loff_t len) override;
   void clone_end(unsigned clone, kernel::loff_t done) override;
   void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
+  void error_recorded(kernel::inode& node) override;
+  void file_opened(const kernel::file& f) override;
+  unsigned error_asked(const kernel::file& f) override;
+  void error_sampled(const kernel::file& f) override;
+  void error_told(unsigned asked, int error) override;
   void size_changed(kernel::inode& node, kernel::loff_t size) override;
   void dirty_cancelled(kernel::folio& f) override;
   void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
@@ -60,6 +67,10 @@ class Oracle final : public kernel::powered_observer {
   void block_written(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void write_error(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void sync_promised(kernel::inode& node) override;
+
+  // Setup: requests of the disk may fail. Else errors of writeback make no two steps depend on each
+  // other.
+  void expect_errors() { errors_expected_ = true; }
 
   // At the end of a run: the whole of every file, in the cache or on disk; with `disk_only` after
   // everything was written back.
@@ -102,7 +113,10 @@ class Oracle final : public kernel::powered_observer {
     std::uint64_t size = 0;  // acknowledged bytes end here
     std::vector<Page> pages;
     std::vector<Alternative> alternatives;
-    ByteRanges zeroed;  // by a call that said so, and not written since
+    ObjectNumber errors_number;
+    std::uint64_t errors = 0;       // of writeback, recorded so far
+    std::uint64_t errors_seen = 0;  // so many have been told somebody
+    ByteRanges zeroed;              // by a call that said so, and not written since
   };
   // A call that changes bytes, from its begin to its end.
   struct Change {
@@ -122,6 +136,20 @@ class Oracle final : public kernel::powered_observer {
     bool source_changed = false;  // meanwhile
   };
   static constexpr std::uint64_t kEndless = ~std::uint64_t{0};
+  // What an open file was told of the errors of its inode, which are numbered from 1: for certain
+  // up to told_first, perhaps up to told_last.
+  struct Opened {
+    const kernel::file* file = nullptr;
+    File* of = nullptr;
+    std::uint64_t told_first = 0;
+    std::uint64_t told_last = 0;
+    std::uint64_t sampled = 0;
+  };
+  struct Asked {
+    std::size_t opened = 0;  // in opened_
+    std::uint64_t errors = 0;
+    bool running = true;
+  };
   struct Read {
     File* file;
     std::uint64_t pos;
@@ -168,6 +196,8 @@ class Oracle final : public kernel::powered_observer {
   unsigned add(Change&& change);
   // The step under way begins a change of [pos, end).
   void touch_begin(File& file, std::uint64_t pos, std::uint64_t end);
+  void touch_errors(Op op, File& file);
+  Opened& opened(const kernel::file& f);
   std::uint64_t end_of_running(const Change& endless);
   // The change is over; [pos, done_end) of it was made.
   void finish(Change& change, std::uint64_t done_end);
@@ -194,10 +224,14 @@ class Oracle final : public kernel::powered_observer {
   bool check_page(File& file, std::uint64_t page, std::uint64_t begin, std::uint64_t end,
                   bool look_in_cache, Wrong& wrong);
   void report_lost(File& file, const Range& lost, const char* event, const kernel::folio* gone);
+  void report_error(const File& file, const char* what);
   void report_stale(File& file, const Range& stale, const char* event);
 
   std::vector<File*> files_;
   std::vector<Change> changes_;
+  std::vector<Opened> opened_;
+  std::vector<Asked> asked_;
+  bool errors_expected_ = false;
   std::vector<Read> reads_;
   std::vector<Cancelled> cancelled_;
   std::vector<Aside> aside_;

@@ -22,6 +22,10 @@ bool matches(const std::uint8_t* found, const std::vector<const std::uint8_t*>& 
                      [&](const std::uint8_t* bytes) { return same(found, bytes, len); });
 }
 
+bool is_finite(const CrashLog::UserWrite& write) {
+  return write.len < ~std::uint64_t{0} - write.pos;
+}
+
 }  // namespace
 
 PromiseCheck::PromiseCheck(const CrashOracle& oracle, const EventSet& set,
@@ -48,18 +52,19 @@ std::optional<BrokenPromise> PromiseCheck::check(std::uint32_t promise) {
 
 void PromiseCheck::go_over(std::uint32_t file, std::uint64_t pos, std::uint64_t end) {
   metadata_ = &oracle_.metadata(disk_, cut_, file);
+  metadata_step_ = oracle_.metadata_step(disk_, cut_, file);
   writes_.clear();
   std::uint64_t file_end = log_.files()[file].initial.size;
   for (std::uint32_t i = 0; i < log_.user_writes().size(); ++i) {
     const UserWrite& write = log_.user_writes()[i];
     if (write.file != file || write.len == 0) continue;
     writes_.push_back(i);
-    if (write.bytes != nullptr) file_end = std::max(file_end, write.pos + write.len);
+    if (is_finite(write)) file_end = std::max(file_end, write.pos + write.len);
   }
-  end = std::min(end, file_end);
+  end = std::min(end, exposed_ ? metadata_->size : file_end);
   while (pos < end) {
     const std::uint64_t stop = end_of_segment(file, pos, end);
-    judge({file, pos, stop - pos});
+    exposed_ ? judge_exposed({file, pos, stop - pos}) : judge({file, pos, stop - pos});
     pos = stop;
   }
 }
@@ -76,7 +81,7 @@ std::uint64_t PromiseCheck::end_of_segment(std::uint32_t file, std::uint64_t pos
   for (const std::uint32_t i : writes_) {
     const UserWrite& write = log_.user_writes()[i];
     edge(write.pos);
-    if (write.bytes != nullptr) edge(write.pos + write.len);
+    if (is_finite(write)) edge(write.pos + write.len);
   }
   return stop;
 }
@@ -109,12 +114,60 @@ void PromiseCheck::judge(const Segment& segment) {
       return other != i && log_.before(write.end, log_.user_writes()[other].begin);
     });
     if (gone) continue;
-    if (write.bytes == nullptr) return;
-    right.push_back(write.bytes + (pos - write.pos));
+    if (write.kind == UserWrite::Kind::kAny) return;
+    if (write.kind == UserWrite::Kind::kEnd && pos >= metadata_->size) return;
+    const bool bytes = write.kind == UserWrite::Kind::kBytes;
+    right.push_back(bytes ? write.bytes + (pos - write.pos) : nullptr);
   }
   const std::uint8_t* found = pos < metadata_->size ? bytes_after_recovery(pos) : nullptr;
   if (pos < metadata_->size && matches(found, right, segment.len)) return;
   note(segment, found, right, promised.empty() ? BrokenPromise::kStart : promised.back());
+}
+
+std::optional<BrokenPromise> PromiseCheck::check_exposed() {
+  exposed_ = true;
+  for (std::uint32_t file = 0; file < log_.files().size() && !broken_; ++file) {
+    go_over(file, 0, ~std::uint64_t{0});
+  }
+  return broken_;
+}
+
+bool PromiseCheck::is_cut_off(std::uint64_t pos, StepNumber end) const {
+  if (metadata_step_ == kNoStep) return false;
+  return std::any_of(writes_.begin(), writes_.end(), [&](std::uint32_t i) {
+    const UserWrite& truncate = log_.user_writes()[i];
+    return truncate.kind == UserWrite::Kind::kEnd && truncate.acknowledged && truncate.pos <= pos &&
+           truncate.end != metadata_step_ && log_.before(truncate.end, metadata_step_) &&
+           log_.before(end, truncate.begin);
+  });
+}
+
+// Within the size after recovery.
+void PromiseCheck::judge_exposed(const Segment& segment) {
+  const std::uint64_t pos = segment.pos;
+  const CrashLog::Metadata& initial = log_.files()[segment.file].initial;
+  std::vector<const std::uint8_t*> right;
+  bool written = false;
+  bool zeros = pos < initial.size;
+  if (pos < initial.size && !is_cut_off(pos, kNoStep)) right.push_back(initial_bytes(initial, pos));
+  for (const std::uint32_t i : writes_) {
+    const UserWrite& write = log_.user_writes()[i];
+    if (pos < write.pos || pos - write.pos >= write.len) continue;
+    if (write.kind == UserWrite::Kind::kAny) return;
+    if (write.kind != UserWrite::Kind::kBytes) {
+      zeros = true;
+    } else if (write.end == kNoStep || !is_cut_off(pos, write.end)) {
+      right.push_back(write.bytes + (pos - write.pos));
+      written = true;
+    }
+  }
+  const std::uint8_t* found = bytes_after_recovery(pos);
+  // Holes and unwritten blocks are zeros for certain, whoever came first to the disk.
+  const bool hole = block_of(*metadata_, pos) == kernel::BLOCK_HOLE;
+  if (zeros || !written || hole) right.push_back(nullptr);
+  if (!matches(found, right, segment.len)) {
+    note(segment, found, right, BrokenPromise::kStart);
+  }
 }
 
 void PromiseCheck::note(const Segment& segment, const std::uint8_t* found,
@@ -129,7 +182,10 @@ void PromiseCheck::note(const Segment& segment, const std::uint8_t* found,
     if (is_right) continue;
     const std::uint64_t pos = segment.pos + i;
     if (!broken_) {
-      broken_ = BrokenPromise{index_, segment.file, pos, pos, 0, 0, write, where_of(segment.pos)};
+      const char* where = !exposed_   ? where_of(segment.pos)
+                          : byte == 0 ? "size beyond data"
+                                      : "stale block";
+      broken_ = BrokenPromise{index_, segment.file, pos, pos, 0, 0, write, where, exposed_};
     }
     broken_->last = pos;
     ++broken_->bytes;

@@ -19,6 +19,10 @@ class PromiseCheck {
 
   // `promise`: in the log's promises, or BrokenPromise::kStart. Once.
   std::optional<BrokenPromise> check(std::uint32_t promise);
+  // Whether a file shows bytes that were never in it: garbage, or what was there before a truncate
+  // that recovery knows of; or zeros where nothing but other bytes was ever written, so that its
+  // size went ahead of its data. Once.
+  std::optional<BrokenPromise> check_exposed();
 
  private:
   using UserWrite = CrashLog::UserWrite;
@@ -32,6 +36,9 @@ class PromiseCheck {
   void go_over(std::uint32_t file, std::uint64_t pos, std::uint64_t end);
   std::uint64_t end_of_segment(std::uint32_t file, std::uint64_t pos, std::uint64_t end) const;
   void judge(const Segment& segment);
+  void judge_exposed(const Segment& segment);
+  // Recovery knows of a truncate that came after what ended at `end`.
+  bool is_cut_off(std::uint64_t pos, StepNumber end) const;
   bool is_promised(std::uint32_t write) const;
   void note(const Segment& segment, const std::uint8_t* found,
             const std::vector<const std::uint8_t*>& right, std::uint32_t write);
@@ -49,7 +56,9 @@ class PromiseCheck {
   std::vector<CrashOracle::Block> blocks_;
   EventSet acknowledged_;
   std::uint32_t index_ = BrokenPromise::kStart;
-  const CrashLog::Promise* promise_ = nullptr;    // null: what was there at the start
+  const CrashLog::Promise* promise_ = nullptr;  // null: what was there at the start
+  bool exposed_ = false;                        // no promise is judged
+  StepNumber metadata_step_ = kNoStep;
   const CrashLog::Metadata* metadata_ = nullptr;  // of the file, after recovery
   std::vector<std::uint32_t> writes_;             // to the file
   std::optional<BrokenPromise> broken_;

@@ -73,6 +73,7 @@ void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* 
   for (const auto& [begin, end] : configuration.unreadable()) {
     kernel::this_machine().unreadable.push_back({begin, end});
   }
+  if (config.faults.bio != 0) cast->oracle.expect_errors();
   make_files(configuration, cast->oracle);
   if (log != nullptr) log->files_made();
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {

@@ -8,6 +8,7 @@
 #include "engine/fuzz.h"
 #include "engine/kernel/folio.h"
 #include "engine/kernel/pagemap.h"
+#include "engine/kernel/writeback.h"
 #include "engine/report.h"
 #include "tests/kernel_harness.h"
 
@@ -437,6 +438,51 @@ TEST(Oracle, KnowsWhatAClonedRangeHolds) {
   EXPECT_EQ(run(false, false),
             "lost-dirty-data: bytes 12288..16383 of f, acknowledged, are lost: the clone was "
             "acknowledged");
+}
+
+// An error is recorded; `then` is done to the file; two syncs, and what they return.
+std::string told(const std::function<void(kernel::file&)>& then, std::string& results) {
+  return message(judged([&](Oracle&, kernel::inode& node) {
+    kernel::file* f = kernel::do_open(&node, O_RDWR);
+    kernel::file* other = kernel::do_open(&node, O_RDWR);
+    kernel::mapping_set_error(node.i_mapping, -EIO);
+    kernel::file* late = kernel::do_open(&node, O_RDWR);
+    const auto sync = [&](kernel::file* which) {
+      const int error = kernel::vfs_fsync_range(which, 0, INT64_MAX, false);
+      const HeapScope heap;
+      results += error == 0 ? " 0" : " EIO";
+    };
+    then(*f);
+    sync(f);
+    sync(f);
+    sync(other);
+    sync(other);
+    sync(late);
+    sync(late);
+    kernel::filp_close(f);
+    kernel::filp_close(other);
+    kernel::filp_close(late);
+  }));
+}
+
+TEST(Oracle, KnowsWhoWasToldOfAnErrorOfWriteback) {
+  std::string results;
+  EXPECT_EQ(told([](kernel::file&) {}, results), "clean");
+  EXPECT_EQ(results, " EIO 0 EIO 0 EIO 0");
+  results.clear();
+  const auto forgets = [](kernel::file& f) { f.f_wb_err.poke(f.f_mapping->wb_err.peek()); };
+  EXPECT_EQ(told(forgets, results),
+            "unexpected-return: a sync of f returned 0, and the file has not been told of an error "
+            "of its writeback");
+  EXPECT_EQ(results.substr(0, 4), " 0 0");
+  results.clear();
+  const auto repeats = [](kernel::file& f) {
+    kernel::vfs_fsync_range(&f, 0, INT64_MAX, false);
+    f.f_wb_err.poke(0);
+  };
+  EXPECT_EQ(told(repeats, results),
+            "unexpected-return: a sync of f returned -EIO, and the file has been told of every "
+            "error of its writeback");
 }
 
 TEST(Oracle, NamesTheStepThatDestroyedTheLastCopy) {

@@ -131,18 +131,22 @@ int fsx(const GenerateFlags& flags) {
 }  // namespace
 
 void FsxFlags::add_to(CLI::App& verb) {
-  verb.add_option("--fsx", ops, "instead of a scenario: a sequence of file operations, see `fsx`");
-  verb.add_option("--second", second,
-                  "with --fsx: another task with this sequence on its own file");
+  CLI::Option* fsx =
+      verb.add_option("--fsx", ops, "instead of a scenario: a file of operations, or -, see `fsx`");
+  verb.add_option("--second", second, "with --fsx: another task with this sequence on its own file")
+      ->needs(fsx);
   verb.add_option("-e,--pollute", pollute,
                   "with --fsx: 1: garbage behind the end of the file where it is about to move")
-      ->check(CLI::Range(0, 1));
-  verb.add_flag("--flusher", flusher, "with --fsx: the flusher runs beside it");
-  verb.add_flag("--reclaim", reclaim, "with --fsx: clean pages are dropped beside it");
-  verb.add_flag("--interleave", random, "with --fsx: tasks interrupt each other, by --seed");
+      ->check(CLI::Range(0, 1))
+      ->needs(fsx);
+  verb.add_flag("--flusher", flusher, "with --fsx: the flusher runs beside it")->needs(fsx);
+  verb.add_flag("--reclaim", reclaim, "with --fsx: clean pages are dropped beside it")->needs(fsx);
+  verb.add_flag("--interleave", random, "with --fsx: tasks interrupt each other, by --seed")
+      ->needs(fsx);
   verb.add_option("--ops-per-run", ops_per_run,
                   "with --fsx: a new machine after so many operations (default 500)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::PositiveNumber)
+      ->needs(fsx);
 }
 
 int run_fsx_command(const FsxFlags& flags, const ScenarioFlags& machine,

@@ -13,6 +13,7 @@
 namespace kernel
 {
 
+struct file;
 struct folio;
 struct inode;
 
@@ -55,6 +56,16 @@ public:
 	virtual unsigned clone_begin(inode &in, loff_t in_pos, inode &out, loff_t out_pos,
 				     loff_t len) = 0;
 	virtual void clone_end(unsigned clone, loff_t done) = 0;
+	/*
+	 * Errors of writeback, which every open file is told of once: one was recorded in the mapping;
+	 * a file was opened; a call began that tells the file (a handle for its end); it looked at
+	 * what was recorded; it returned this.
+	 */
+	virtual void error_recorded(inode &node) = 0;
+	virtual void file_opened(const file &f) = 0;
+	virtual unsigned error_asked(const file &f) = 0;
+	virtual void error_sampled(const file &f) = 0;
+	virtual void error_told(unsigned asked, int error) = 0;
 	/* A store through a mapping to bytes of a page that lie behind the end of the file. */
 	virtual void store_behind_end(inode &node, loff_t pos, std::size_t len) = 0;
 	/* i_size changed. */
@@ -107,6 +118,11 @@ public:
 	void shift_end(unsigned, bool) override {}
 	unsigned clone_begin(inode &, loff_t, inode &, loff_t, loff_t) override { return 0; }
 	void clone_end(unsigned, loff_t) override {}
+	void error_recorded(inode &) override {}
+	void file_opened(const file &) override {}
+	unsigned error_asked(const file &) override { return 0; }
+	void error_sampled(const file &) override {}
+	void error_told(unsigned, int) override {}
 	void store_behind_end(inode &, loff_t, std::size_t) override {}
 	void disk_wrote(std::uint64_t, const unsigned char *) override {}
 	void disk_flushed() override {}

@@ -11,6 +11,8 @@
 #include "engine/kernel/writeback.h"
 
 #include "engine/kernel/bug.h"
+#include "engine/kernel/fs.h"
+#include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
 
 namespace kernel
@@ -83,6 +85,7 @@ void mapping_set_error(address_space *mapping, int error)
 		return;
 	FRAME(mapping_set_error);
 	errseq_set(mapping->wb_err, error);
+	this_machine().watcher->error_recorded(*mapping->host);
 	mapping->flags.set(error == -ENOSPC ? AS_ENOSPC : AS_EIO);
 }
 
@@ -106,7 +109,10 @@ int file_check_and_advance_wb_err(file *f)
 	int error = 0;
 
 	FRAME(file_check_and_advance_wb_err);
-	if (errseq_check(mapping->wb_err, f->f_wb_err.read_once())) {
+	const errseq_t since = f->f_wb_err.read_once();
+	const bool news = errseq_check(mapping->wb_err, since);
+	this_machine().watcher->error_sampled(*f);
+	if (news) {
 		f->f_lock.lock();
 		error = errseq_check_and_advance(mapping->wb_err, f->f_wb_err);
 		f->f_lock.unlock();

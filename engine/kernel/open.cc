@@ -284,6 +284,7 @@ int do_dentry_open(file *f, inode *node)
 	f->f_inode = node;
 	f->f_mapping = node->i_mapping;
 	f->f_wb_err.poke(errseq_sample(f->f_mapping->wb_err)); /* nobody else has f yet */
+	this_machine().watcher->file_opened(*f);
 
 	if ((f->f_mode & FMODE_WRITE) != 0) {
 		error = get_write_access(node);

@@ -78,12 +78,14 @@ loff_t generic_file_llseek(file *f, loff_t offset, int whence)
 	return vfs_setpos(f, offset);
 }
 
-/* The new position, or -EINVAL, -ENXIO. May sleep. */
+/* The new position, or -EINVAL, -ENXIO, -ESPIPE. May sleep. */
 loff_t vfs_llseek(file *f, loff_t offset, int whence)
 {
 	FRAME(vfs_llseek);
 	if (whence < SEEK_SET || whence > SEEK_HOLE)
 		return -EINVAL;
+	if (f->f_op->llseek == nullptr)
+		return -ESPIPE;
 	const loff_t at = f->f_op->llseek(f, offset, whence);
 	mix_result(at, nullptr);
 	return at;

@@ -22,8 +22,10 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 		return -EINVAL;
 	observer *watcher = this_machine().watcher;
 	watcher->sync_begin(*f->f_inode, start, end);
+	const unsigned asked = watcher->error_asked(*f);
 	const int error = f->f_op->fsync(f, start, end, datasync);
 	watcher->sync_end(*f->f_inode, error);
+	watcher->error_told(asked, error);
 	/* The watcher takes it for a promise about the whole file. */
 	if (error == 0 && start == 0 && end >= f->f_inode->i_size.look() - 1)
 		watcher->sync_promised(*f->f_inode);
@@ -33,8 +35,12 @@ int vfs_fsync_range(file *f, loff_t start, loff_t end, bool datasync)
 /* Waits for writeback under way; 0 or the error that this file has not been told yet. */
 static int file_fdatawait_range(file *f, loff_t start, loff_t end)
 {
+	observer *watcher = this_machine().watcher;
+	const unsigned asked = watcher->error_asked(*f);
 	__filemap_fdatawait_range(f->f_mapping, start, end);
-	return file_check_and_advance_wb_err(f);
+	const int error = file_check_and_advance_wb_err(f);
+	watcher->error_told(asked, error);
+	return error;
 }
 
 /*
