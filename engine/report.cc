@@ -277,7 +277,8 @@ std::string cpu_table(const Configuration& configuration, const TracedRun& run,
   std::string heading(margin, ' ');
   std::string rule(margin, ' ');
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    const std::string& name = run.trace.tasks[columns[i]];
+    std::string name = run.trace.tasks[columns[i]];
+    if (i + 1 < columns.size() && name.size() >= between) name.resize(between - 1);
     heading.resize(margin + i * between, ' ');
     rule.resize(margin + i * between, ' ');
     heading += name;

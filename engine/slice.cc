@@ -35,6 +35,7 @@ class Slicer {
     for (std::size_t call = 0; call < calls_.size(); ++call) {
       if (is_start(calls_[call])) reach(call, order_.size());
     }
+    if (found_by_daemon()) follow_daemon(finding_);
     while (!todo_.empty()) {
       const std::size_t call = todo_.back();
       todo_.pop_back();
@@ -96,6 +97,12 @@ class Slicer {
     if (hang) return !call.ended;
     return call.task == verdict_.task && !call.accesses.empty() &&
            call.accesses.front() <= finding_ && finding_ <= call.accesses.back();
+  }
+
+  // Then no call holds the finding.
+  bool found_by_daemon() const {
+    return finding_ < order_.size() && call_of_access_[finding_] == kNone &&
+           order_[finding_].task == verdict_.task;
   }
 
   void reach(std::size_t call, EventNumber bound) {

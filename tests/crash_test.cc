@@ -251,7 +251,7 @@ TEST(Crash, ASyncPromisesATruncate) {
   EXPECT_TRUE(signatures_of(configured(text)).empty());
   const auto configuration = configured(text);
   class NeverForced : public CrashLog {
-    void metadata_committed() override {}
+    void metadata_committed(std::uint64_t) override {}
   } log;
   ScenarioWorld world(0, configuration, &log);
   const auto strategy = make_keep_running();

@@ -238,5 +238,21 @@ TEST(Slice, LeavesOutOnlyWholeCallsAndKeepsTheFinding) {
   EXPECT_NE(table.find("pwrite(fd, pattern(91), 4K, 1H)"), std::string::npos) << table;
 }
 
+// The last copy is overwritten by the task that ends I/O: what counts is whose data that was.
+TEST(Slice, FollowsWhatADaemonDoesToTheCallsBehindIt) {
+  const auto configuration = named("iomap-stale-mapping-zeroes-data");
+  ScenarioWorld world(0, configuration);
+  const auto table =
+      make_table({{1, "iomap_write_begin"}, {2, "fadvise"}, {1, "iomap_write_begin"}});
+  const TracedRun run = run_traced(world, *table, 0);
+  ASSERT_NE(run.result.verdict(), nullptr);
+  EXPECT_EQ(run.trace.tasks[run.result.verdict()->task], "kworker/io");
+  const std::string folded = cpu_table(*configuration, run, {.full = false});
+  for (const char* call : {"pwrite(fd, pattern(65), 2K, 6K)", "pwrite(fd, pattern(87), 6K, 0)",
+                           "sync_file_range(fd, 4K, 4K"}) {
+    EXPECT_NE(folded.find(call), std::string::npos) << call << "\n" << folded;
+  }
+}
+
 }  // namespace
 }  // namespace interleaf

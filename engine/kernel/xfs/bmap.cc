@@ -222,12 +222,10 @@ int xfs_bmapi_reserve_delalloc(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t l
 		count = std::min(count, next.br_startoff - fsb);
 	if (should_fail("space") || !reserve_space(ip->i_sb, count))
 		return -ENOSPC;
-	cursor = insert_extent(
-		&ip->i_df,
-		{ .br_startoff = fsb, .br_blockcount = count, .kind = block_kind::DELALLOC });
+	*got = { .br_startoff = fsb, .br_blockcount = count, .kind = block_kind::DELALLOC };
+	insert_extent(&ip->i_df, *got);
 	xfs_iext_inc_seq(&ip->i_df);
 	ip->i_delayed_blks += count;
-	*got = ip->i_df.extents[cursor];
 	return 0;
 }
 

@@ -86,7 +86,8 @@ bool xfs_iext_lookup_extent(const xfs_ifork *ifp, xfs_fileoff_t fsb, std::size_t
 /* Cuts it to what it has of [start, start + len); maybe nothing. */
 void xfs_trim_extent(xfs_bmbt_irec *rec, xfs_fileoff_t start, std::uint64_t len);
 /* Reserves blocks in the hole at fsb, `len` or up to the next extent, and `prealloc` more; *got becomes
- * the extent that they are part of then. 0, -ENOSPC. */
+ * these blocks and no others, though the fork may have them in one extent with their neighbours: a
+ * short write gives back what is in *got. 0, -ENOSPC. */
 int xfs_bmapi_reserve_delalloc(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len,
 			       std::uint64_t prealloc, xfs_bmbt_irec *got);
 /* Reservations of bytes [start, end) go; other extents stay. Takes ILOCK. */
