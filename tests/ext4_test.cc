@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// ext4 with buffer heads: delayed allocation, conversion after writeback, commits, holes and zeros,
-// and that none of them wait for each other in a circle.
+// ext4 with buffer heads, and on iomap: delayed allocation, conversion after writeback, commits,
+// holes and zeros, and that none of them wait for each other in a circle.
 #include "engine/kernel/ext4/ext4.h"
 
 #include <fcntl.h>
@@ -54,10 +54,19 @@ geometry blocks_of_1k() {
   return geo;
 }
 
-/* Parts of blocks are zeroed under a handle, or before it. */
+/* Parts of blocks are zeroed under a handle, or before it; with buffer heads, or by iomap. */
+struct Mode {
+  std::string_view kernel;
+  patch_set with;
+};
 constexpr patch_set kZeroFirst =
     patch_bits({Patch::kExt4ZeroOnExtend, Patch::kExt4ZeroBeforeHandle});
-constexpr patch_set kBothZeroings[] = {0, kZeroFirst};
+constexpr patch_set kIomap = patch_bits({Patch::kExt4Iomap, Patch::kExt4ZeroBeforeHandle});
+constexpr Mode kModes[] = {{"6.12", 0},
+                           {"6.12", kZeroFirst},
+                           {"6.18", kIomap},
+                           {"6.19", kIomap},
+                           {"6.19", kIomap | patch_bit(Patch::kExt4ZeroBatchLocked)}};
 
 void expect_clean(kernel_harness& machine, unsigned seeds) {
   for (unsigned seed = 0; seed < seeds; ++seed) {
@@ -70,21 +79,23 @@ void expect_clean(kernel_harness& machine, unsigned seeds) {
 }
 
 TEST(Ext4, ReservesAtTheWriteAllocatesAtWritebackAndConvertsAfterIt) {
-  kernel_harness machine;
-  machine.file("f", "");
-  machine.task("a", [] {
-    file* f = do_open(find_inode("f"), O_RDWR);
-    BUG_ON(put(f, 0, 2 * kPage, 'a') != 2 * kPage);
-    BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
-    BUG_ON(inode_f()->i_disksize.peek() != 0);
-    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
-    BUG_ON(map_of(inode_f()) != "WW" || inode_f()->i_reserved_data_blocks != 0);
-    BUG_ON(inode_f()->i_disksize.peek() != 2 * kPage);
-    BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 0);
-    filp_close(f);
-  });
-  expect_clean(machine, 50);
-  machine.inspect([] { EXPECT_EQ(on_disk(2 * kPage), std::string(2 * kPage, 'a')); });
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.kernel_name = mode.kernel, .with = mode.with});
+    machine.file("f", "");
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      BUG_ON(put(f, 0, 2 * kPage, 'a') != 2 * kPage);
+      BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
+      BUG_ON(inode_f()->i_disksize.peek() != 0);
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(map_of(inode_f()) != "WW" || inode_f()->i_reserved_data_blocks != 0);
+      BUG_ON(inode_f()->i_disksize.peek() != 2 * kPage);
+      BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 0);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+    machine.inspect([] { EXPECT_EQ(on_disk(2 * kPage), std::string(2 * kPage, 'a')); });
+  }
 }
 
 TEST(Ext4, FsyncReturnsWhenTheInodesTransactionIsCommitted) {
@@ -122,8 +133,8 @@ TEST(Ext4, WritebackEndsAfterTheConversion) {
 }
 
 TEST(Ext4, BlocksSmallerThanPagesKeepStatesOfTheirOwn) {
-  for (const patch_set with : kBothZeroings) {
-    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.geo = blocks_of_1k(), .kernel_name = mode.kernel, .with = mode.with});
     machine.file("f", std::string(kPage, 'x'));
     machine.task("a", [] {
       file* f = do_open(find_inode("f"), O_RDWR);
@@ -147,8 +158,8 @@ TEST(Ext4, BlocksSmallerThanPagesKeepStatesOfTheirOwn) {
 }
 
 TEST(Ext4, ZeroRangeLeavesUnwrittenBlocksAndZeroedEdges) {
-  for (const patch_set with : kBothZeroings) {
-    kernel_harness machine({.geo = blocks_of_1k(), .with = with});
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.geo = blocks_of_1k(), .kernel_name = mode.kernel, .with = mode.with});
     machine.file("f", std::string(2 * kPage, 'x'));
     machine.task("a", [] {
       file* f = do_open(find_inode("f"), O_RDWR);
@@ -167,34 +178,38 @@ TEST(Ext4, ZeroRangeLeavesUnwrittenBlocksAndZeroedEdges) {
 }
 
 TEST(Ext4, FallocatedBlocksReadAsZerosAndTakeData) {
-  kernel_harness machine;
-  machine.file("f", "");
-  machine.task("a", [] {
-    file* f = do_open(find_inode("f"), O_RDWR);
-    BUG_ON(ext4_fallocate(f, 0, 0, 2 * kPage) != 0);
-    BUG_ON(map_of(inode_f()) != "UU" || i_size_read(inode_f()) != 2 * kPage);
-    BUG_ON(cached(f, 2 * kPage) != std::string(2 * kPage, '\0'));
-    put(f, 100, 100, 'a');
-    BUG_ON(inode_f()->i_reserved_data_blocks != 0);
-    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
-    BUG_ON(map_of(inode_f()) != "WU");
-    filp_close(f);
-  });
-  expect_clean(machine, 50);
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.kernel_name = mode.kernel, .with = mode.with});
+    machine.file("f", "");
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      BUG_ON(ext4_fallocate(f, 0, 0, 2 * kPage) != 0);
+      BUG_ON(map_of(inode_f()) != "UU" || i_size_read(inode_f()) != 2 * kPage);
+      BUG_ON(cached(f, 2 * kPage) != std::string(2 * kPage, '\0'));
+      put(f, 100, 100, 'a');
+      BUG_ON(inode_f()->i_reserved_data_blocks != 0);
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(map_of(inode_f()) != "WU");
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
 }
 
 TEST(Ext4, TruncateGivesReservationsBack) {
-  kernel_harness machine;
-  machine.file("f", "");
-  machine.task("a", [] {
-    file* f = do_open(find_inode("f"), O_RDWR);
-    put(f, 0, 3 * kPage, 'a');
-    BUG_ON(do_ftruncate(f, kPage + 1) != 0);
-    BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
-    BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 2);
-    filp_close(f);
-  });
-  expect_clean(machine, 50);
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.kernel_name = mode.kernel, .with = mode.with});
+    machine.file("f", "");
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      put(f, 0, 3 * kPage, 'a');
+      BUG_ON(do_ftruncate(f, kPage + 1) != 0);
+      BUG_ON(map_of(inode_f()) != "DD" || inode_f()->i_reserved_data_blocks != 2);
+      BUG_ON(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters != 2);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
 }
 
 TEST(Ext4, ReservationFailsWhenTheDiskIsPromisedAway) {
@@ -243,8 +258,9 @@ TEST(Ext4, ZeroesTheBlockOfTheOldEndWhenAFileGrowsFrom613On) {
 }
 
 // Everything that takes handles, folio locks and waits for writeback, at once; data=ordered too.
-void crowd(geometry geo, patch_set with = 0) {
-  kernel_harness machine({.geo = geo, .with = with, .flusher = true});
+void crowd(geometry geo, const Mode& mode = kModes[0]) {
+  kernel_harness machine(
+      {.geo = geo, .kernel_name = mode.kernel, .with = mode.with, .flusher = true});
   machine.file("f", std::string(2 * kPage, 'x'));
   machine.file("g", "");
   machine.task("writer", [] {
@@ -289,7 +305,16 @@ TEST(Ext4Crowd, NeverHangsWithoutOrderedData) {
   geo.data_ordered = 0;
   crowd(geo);
 }
-TEST(Ext4Crowd, NeverHangsWithZeroingBeforeHandles) { crowd(blocks_of_1k(), kZeroFirst); }
+TEST(Ext4Crowd, NeverHangsWithZeroingBeforeHandles) { crowd(blocks_of_1k(), kModes[1]); }
+TEST(Ext4Crowd, NeverHangsOnIomap) {
+  crowd(small_geometry(), kModes[2]);
+  crowd(blocks_of_1k(), kModes[3]);
+}
+TEST(Ext4Crowd, NeverHangsOnIomapForRoomInTheLog) {
+  geometry geo = blocks_of_1k();
+  geo.journal_blocks = 64;
+  crowd(geo, kModes[4]);
+}
 TEST(Ext4Crowd, NeverHangsForRoomInTheLog) {
   geometry geo = blocks_of_1k();
   geo.journal_blocks = 64;

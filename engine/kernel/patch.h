@@ -80,6 +80,9 @@ enum class Patch : std::uint8_t {
 	/* ext4; patch_ext4.cc. */
 	kExt4ZeroOnExtend, /* ext4-zero-on-extend: the block that held the old end of the file */
 	kExt4ZeroBeforeHandle, /* ext4-zero-before-handle: no parts of blocks under a handle */
+	kExt4TruncateCacheRange, /* ext4-truncate-cache-range: parts of blocks, too, by hole punch */
+	kExt4Iomap, /* ext4-iomap: buffered I/O by iomap, without buffer heads */
+	kExt4ZeroBatchLocked, /* ext4-zero-batch-under-lock: look-up and batch under i_data_sem */
 	kCount,
 };
 

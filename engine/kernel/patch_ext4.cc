@@ -9,7 +9,7 @@ namespace kernel
 
 using enum Patch;
 
-static constexpr std::array<patch_info, 2> kExt4Patches = { {
+static constexpr std::array<patch_info, 5> kExt4Patches = { {
 	{
 		.patch = kExt4ZeroOnExtend,
 		.slug = "ext4-zero-on-extend",
@@ -25,6 +25,31 @@ static constexpr std::array<patch_info, 2> kExt4Patches = { {
 		.source =
 			"linux-ext4, 2026-03-25, Zhang Yi, v2; in which release was not looked up",
 		.needs = patch_bits({ kExt4ZeroOnExtend }),
+	},
+	{
+		.patch = kExt4TruncateCacheRange,
+		.slug = "ext4-truncate-cache-range",
+		.commit = "",
+		.title =
+			"ext4: hole punch and zero range truncate parts of pages, and do not flush",
+		.source = "by calls measured: not in 6.1.192, in 6.12.117",
+	},
+	{
+		.patch = kExt4Iomap,
+		.slug = "ext4-iomap",
+		.commit = "",
+		.title = "ext4: use iomap for regular file's buffered I/O path",
+		.source = "linux-ext4, 2026-02-03, Zhang Yi, v2; not merged",
+		.needs = patch_bits({ kFailedWriteKeepsCache, kWriteValidity, kIfsDirtyBits,
+				      kWritebackBitEarly, kZeroRangeFlush }),
+	},
+	{
+		.patch = kExt4ZeroBatchLocked,
+		.slug = "ext4-zero-batch-under-lock",
+		.commit = "",
+		.title = "(look up the extent and the dirty folios over it under one i_data_sem)",
+		.source = "of this project, after what XFS does",
+		.needs = patch_bits({ kExt4Iomap, kZeroRangeBatch }),
 	},
 } };
 

@@ -25,6 +25,7 @@ namespace kernel
 {
 
 struct bio;
+struct iomap_ioend;
 
 using ext4_lblk_t = std::uint64_t; /* a file's block */
 
@@ -39,6 +40,7 @@ struct ext4_map {
 	ext4_lblk_t lblk;
 	std::uint64_t len;
 	extent_status es; /* of the first */
+	std::uint64_t seq = 0; /* i_es_seq when that was looked up */
 };
 
 struct ext4_inode;
@@ -68,6 +70,7 @@ struct ext4_io_end {
 struct ext4_inode : inode {
 	interleaf::Rwsem i_data_sem; /* read: the map does not change */
 	std::vector<extent_status> es; /* es_number; behind its end there are holes */
+	std::uint64_t i_es_seq = 0; /* es_number; counts changes of it */
 	mutable interleaf::ObjectNumber es_number; /* of the tree */
 	std::uint64_t i_reserved_data_blocks = 0; /* i_data_sem */
 	interleaf::Shared<tid_t> i_sync_tid; /* the last transaction that fsync has to wait for */
@@ -96,6 +99,7 @@ struct ext4_sb_info {
 	/* io_ends whose conversion is due, for kworker/ext4. */
 	interleaf::Completion rsv_conversion{ "ext4 conversions" };
 	std::vector<ext4_io_end *> completed; /* belongs to rsv_conversion's points */
+	std::vector<iomap_ioend *> iomap_completed; /* in place of these, with ext4-iomap */
 
 	explicit ext4_sb_info(journal_t *journal);
 	static void *operator new(std::size_t bytes)
@@ -140,8 +144,13 @@ enum ext4_get_blocks : unsigned {
 	EXT4_GET_BLOCKS_CONVERT = 4,
 };
 int ext4_map_blocks(handle_t *handle, inode *node, ext4_map *map, unsigned flags);
-/* The same for a write to come: a hole becomes delayed, and is reserved. 0, -ENOSPC. */
-int ext4_da_map_blocks(inode *node, ext4_map *map);
+/* The same for a write to come: a hole becomes delayed, and is reserved, as far as there is room;
+ * *reserved tells so. 0, -ENOSPC. */
+int ext4_da_map_blocks(inode *node, ext4_map *map, bool *reserved = nullptr);
+/* For a look at whether a map still holds. */
+std::uint64_t ext4_es_seq(const ext4_inode *node);
+/* Delayed blocks of [from, to) become holes. i_data_sem held for write. */
+void ext4_es_remove_delayed(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to);
 /* Blocks [from, to) become a hole; what was reserved for them is given back. i_data_sem held for
  * write, handle held. */
 void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to);
@@ -168,6 +177,19 @@ void ext4_bio_write_folio(ext4_io_submitter *io, folio *f, std::size_t len);
 void ext4_io_submit(ext4_io_submitter *io);
 /* Body of kworker/ext4, a daemon: conversions after writeback. Never returns. */
 [[noreturn]] void ext4_end_io_rsv_work(super_block *sb);
+
+/* ---- in place of buffer heads, with ext4-iomap: iomap.cc ---- */
+
+extern const address_space_operations ext4_iomap_aops;
+/* i_rwsem held for write. Bytes written, or an error if none were. Sleeps. */
+long ext4_iomap_buffered_write(file *f, loff_t pos, const void *from, std::size_t len);
+/* invalidate_lock held. VM_FAULT_*. Sleeps. */
+unsigned ext4_iomap_page_mkwrite(folio *f, const address_space *mapping);
+/* Zeroes bytes of one block through the cache. 0, -ENOMEM, -EIO. Sleeps, for folio locks and, where
+ * zero range flushes, for writeback: no handle should be held. */
+int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length);
+/* In kworker/ext4: conversion, the size on the disk, the end of writeback. */
+void ext4_iomap_end_ioend(iomap_ioend *ioend);
 
 /* ---- writeback: writepages.cc ---- */
 

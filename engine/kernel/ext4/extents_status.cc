@@ -27,6 +27,13 @@ void es_access(const ext4_inode *node, interleaf::Op op, where place = where::cu
 		scheduler->point(op, node->es_number, &node->es_number, true, place);
 }
 
+/* A change of it. */
+void es_change(ext4_inode *node, where place = where::current())
+{
+	es_access(node, interleaf::Op::kWrite, place);
+	node->i_es_seq++;
+}
+
 extent_status at(const ext4_inode *node, ext4_lblk_t lblk)
 {
 	return lblk < node->es.size() ? node->es[lblk] : extent_status{};
@@ -52,6 +59,7 @@ bool satisfies(const extent_status &es, unsigned flags)
 void clip(const ext4_inode *node, ext4_map *map)
 {
 	map->es = at(node, map->lblk);
+	map->seq = node->i_es_seq;
 	std::uint64_t len = 1;
 	while (len < map->len) {
 		const extent_status next = at(node, map->lblk + len);
@@ -145,7 +153,7 @@ bool create_blocks(ext4_inode *node, const ext4_map *map, unsigned flags, int *e
 	}
 	if (made.empty())
 		return false;
-	es_access(node, interleaf::Op::kWrite);
+	es_change(node);
 	if (node->es.size() < map->lblk + made.size())
 		node->es.resize(map->lblk + made.size());
 	std::copy(made.begin(), made.end(),
@@ -156,7 +164,7 @@ bool create_blocks(ext4_inode *node, const ext4_map *map, unsigned flags, int *e
 /* Only what is unwritten: truncate may have freed the rest meanwhile. */
 bool convert_blocks(ext4_inode *node, const ext4_map *map)
 {
-	es_access(node, interleaf::Op::kWrite);
+	es_change(node);
 	const std::uint64_t end = std::min<std::uint64_t>(map->lblk + map->len, node->es.size());
 	bool changed = false;
 	for (std::uint64_t i = map->lblk; i < end; i++) {
@@ -206,29 +214,59 @@ int ext4_map_blocks(handle_t *handle, inode *file_inode, ext4_map *map, unsigned
 	return error;
 }
 
-/* One block: that is all a folio's buffers ask for at a time. */
-int ext4_da_map_blocks(inode *file_inode, ext4_map *map)
+/* A folio's buffers ask for one block at a time, iomap for all of a write. */
+int ext4_da_map_blocks(inode *file_inode, ext4_map *map, bool *reserved)
 {
 	ext4_inode *node = EXT4_I(file_inode);
-	map->es = ext4_es_lookup_extent(node, map->lblk);
+	const std::uint64_t wanted = map->len;
+	ext4_es_lookup_extent(node, map->lblk);
+	clip(node, map);
 	if (map->es.status != es_status::HOLE)
 		return 0;
 	/* Faults and fallocate may race: look again. */
+	map->len = wanted;
 	node->i_data_sem.down_write();
-	map->es = at(node, map->lblk);
+	clip(node, map);
 	int error = 0;
 	if (map->es.status == es_status::HOLE) {
-		error = ext4_da_reserve_space(node);
-		if (error == 0) {
-			es_access(node, interleaf::Op::kWrite);
-			if (node->es.size() <= map->lblk)
-				node->es.resize(map->lblk + 1);
-			node->es[map->lblk].status = es_status::DELAYED;
-			map->es = node->es[map->lblk];
+		std::uint64_t count = 0;
+		while (count < map->len && (error = ext4_da_reserve_space(node)) == 0)
+			count++;
+		if (count != 0) {
+			error = 0;
+			es_change(node);
+			if (node->es.size() < map->lblk + count)
+				node->es.resize(map->lblk + count);
+			for (std::uint64_t i = 0; i < count; i++)
+				node->es[map->lblk + i].status = es_status::DELAYED;
+			map->len = count;
+			clip(node, map);
+			if (reserved != nullptr)
+				*reserved = true;
 		}
 	}
 	node->i_data_sem.up_write();
 	return error;
+}
+
+std::uint64_t ext4_es_seq(const ext4_inode *node)
+{
+	es_access(node, interleaf::Op::kRead);
+	return node->i_es_seq;
+}
+
+void ext4_es_remove_delayed(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
+{
+	FRAME(ext4_es_remove_extent);
+	es_change(node);
+	std::uint64_t reserved = 0;
+	for (ext4_lblk_t i = from; i < std::min<ext4_lblk_t>(to, node->es.size()); i++) {
+		if (node->es[i].status != es_status::DELAYED)
+			continue;
+		node->es[i] = {};
+		reserved++;
+	}
+	ext4_da_release_space(node, reserved);
 }
 
 void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
@@ -237,7 +275,7 @@ void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
 	to = std::min<ext4_lblk_t>(to, node->es.size());
 	std::uint64_t reserved = 0;
 	if (from < to)
-		es_access(node, interleaf::Op::kWrite);
+		es_change(node);
 	for (ext4_lblk_t i = from; i < to; i++) {
 		reserved += node->es[i].status == es_status::DELAYED;
 		node->es[i] = {};
@@ -249,7 +287,7 @@ void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
 
 void ext4_es_make_unwritten(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
 {
-	es_access(node, interleaf::Op::kWrite);
+	es_change(node);
 	to = std::min<ext4_lblk_t>(to, node->es.size());
 	for (ext4_lblk_t i = from; i < to; i++) {
 		if (node->es[i].status == es_status::WRITTEN)

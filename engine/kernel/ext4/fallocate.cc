@@ -78,6 +78,18 @@ void ext4_update_disksize_before_punch(inode *node, loff_t end)
 	ext4_journal_stop(handle);
 }
 
+/* Whole blocks of the bytes [start, end) leave the cache, and the rest becomes zeros there; in older
+ * kernels it stays as it is. */
+void truncate_cache(inode *node, loff_t start, loff_t end)
+{
+	if (!patched(Patch::kExt4TruncateCacheRange)) {
+		start = round_up_to_block(start);
+		end = round_down_to_block(end);
+	}
+	if (start < end)
+		truncate_pagecache_range(node, start, end - 1);
+}
+
 int ext4_punch_hole(inode *node, loff_t start, loff_t len)
 {
 	FRAME(ext4_punch_hole);
@@ -90,9 +102,14 @@ int ext4_punch_hole(inode *node, loff_t start, loff_t len)
 		end = (size + page - 1) / page * page;
 	}
 	address_space *mapping = node->i_mapping;
+	if (!patched(Patch::kExt4TruncateCacheRange)) {
+		const int flushed = filemap_write_and_wait_range(mapping, start, end - 1);
+		if (flushed != 0)
+			return flushed;
+	}
 	filemap_invalidate_lock(mapping);
 	ext4_update_disksize_before_punch(node, end);
-	truncate_pagecache_range(node, start, end - 1);
+	truncate_cache(node, start, end);
 
 	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
 	int error = zero_first ? ext4_zero_partial_blocks(nullptr, node, start, end - start) : 0;
@@ -136,7 +153,7 @@ int ext4_zero_range(inode *node, loff_t start, loff_t len, bool keep_size)
 	address_space *mapping = node->i_mapping;
 	filemap_invalidate_lock(mapping);
 	ext4_update_disksize_before_punch(node, end);
-	truncate_pagecache_range(node, start, end - 1);
+	truncate_cache(node, start, end);
 	const loff_t first = round_up_to_block(start);
 	const loff_t last = round_down_to_block(end);
 	if (first < last) {

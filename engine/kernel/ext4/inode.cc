@@ -219,7 +219,9 @@ unsigned ext4_page_mkwrite(folio *f, address_space *mapping)
 {
 	FRAME(ext4_page_mkwrite);
 	filemap_invalidate_lock_shared(mapping);
-	const unsigned ret = block_page_mkwrite(f, mapping, ext4_da_get_block_prep);
+	const unsigned ret = patched(Patch::kExt4Iomap)
+				     ? ext4_iomap_page_mkwrite(f, mapping)
+				     : block_page_mkwrite(f, mapping, ext4_da_get_block_prep);
 	filemap_invalidate_unlock_shared(mapping);
 	return ret;
 }

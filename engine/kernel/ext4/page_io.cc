@@ -231,6 +231,12 @@ void ext4_end_io_rsv_work(super_block *sb)
 	ext4_sb_info *sbi = EXT4_SB(sb);
 	for (;;) {
 		sbi->rsv_conversion.wait();
+		if (!sbi->iomap_completed.empty()) {
+			iomap_ioend *ioend = sbi->iomap_completed.front();
+			sbi->iomap_completed.erase(sbi->iomap_completed.begin());
+			ext4_iomap_end_ioend(ioend);
+			continue;
+		}
 		ext4_io_end *io_end = sbi->completed.front();
 		sbi->completed.erase(sbi->completed.begin());
 		for (const bio *request : io_end->bios)

@@ -77,14 +77,23 @@ void ext4_generic_write_checks(const file *f, loff_t *pos)
 		*pos = i_size_read(f->f_inode);
 }
 
-/* And the block that holds the end of the file, if the write lies beyond it: ext4_da_write_end()
- * zeroes that unless it is to be done before. 0, -ENOMEM, -EIO. i_rwsem held. */
+/* And the block that holds the end of the file, if the write lies beyond it: with buffer heads
+ * ext4_da_write_end() zeroes that unless it is to be done before. 0, -ENOMEM, -EIO. i_rwsem held. */
 int ext4_write_checks(const file *f, loff_t *pos)
 {
 	ext4_generic_write_checks(f, pos);
-	if (!patched(Patch::kExt4ZeroBeforeHandle))
+	inode *node = f->f_inode;
+	if (patched(Patch::kExt4ZeroBeforeHandle))
+		return ext4_block_zero_eof(node, i_size_read(node), *pos);
+	if (!patched(Patch::kExt4Iomap) || !patched(Patch::kExt4ZeroOnExtend))
 		return 0;
-	return ext4_block_zero_eof(f->f_inode, i_size_read(f->f_inode), *pos);
+	const loff_t size = i_size_read(node);
+	if (*pos <= size)
+		return 0;
+	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
+	const int error = ext4_zero_partial_blocks(handle, node, size, *pos - size);
+	ext4_journal_stop(handle);
+	return error;
 }
 
 long ext4_buffered_write_iter(file *f, loff_t *pos, const void *from, std::size_t len)
@@ -95,7 +104,9 @@ long ext4_buffered_write_iter(file *f, loff_t *pos, const void *from, std::size_
 	if (len != 0) {
 		written = ext4_write_checks(f, pos);
 		if (written == 0)
-			written = generic_perform_write(f, *pos, from, len);
+			written = patched(Patch::kExt4Iomap)
+					  ? ext4_iomap_buffered_write(f, *pos, from, len)
+					  : generic_perform_write(f, *pos, from, len);
 	}
 	inode_unlock(f->f_inode);
 	return written;
@@ -171,7 +182,7 @@ inode *ext4_alloc_inode(super_block *sb, std::string_view name, unsigned ino)
 	auto *node = new ext4_inode(sb, std::string(name), ino);
 	node->i_op = &ext4_file_inode_operations;
 	node->i_fop = &ext4_file_operations;
-	node->i_mapping->a_ops = &ext4_da_aops;
+	node->i_mapping->a_ops = patched(Patch::kExt4Iomap) ? &ext4_iomap_aops : &ext4_da_aops;
 	return node;
 }
 

@@ -58,6 +58,8 @@ int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_
 	FRAME(ext4_block_zero_page_range);
 	const auto size = static_cast<loff_t>(ext4_block_size());
 	length = std::min(length, size - from % size);
+	if (patched(Patch::kExt4Iomap))
+		return ext4_iomap_block_zero_range(node, from, length);
 	folio *f = __filemap_get_folio(node->i_mapping, static_cast<pgoff_t>(from) / page_size(),
 				       FGP_WRITEBEGIN | FGP_ACCESSED);
 	if (IS_ERR(f))
