@@ -50,6 +50,7 @@ void CrashLog::files_made() {
     files_.push_back({node, node->name, metadata_of(*node)});
   }
   files_at_start_ = files_.size();
+  tells_all_commits_ = sb.s_op->tells_all_commits;
   disk_.assign(sb.s_bdev->data.begin(), sb.s_bdev->data.end());
 }
 

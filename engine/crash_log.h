@@ -103,6 +103,8 @@ class CrashLog : public kernel::observer, public Observer {
   const std::vector<Logged>& logged() const { return logged_; }
   const std::vector<UserWrite>& user_writes() const { return user_writes_; }
   const std::vector<Promise>& promises() const { return promises_; }
+  // No record is in the log before metadata_committed() has said so.
+  bool tells_all_commits() const { return tells_all_commits_; }
   // Steps of the run, those of its epilogue left out.
   StepNumber steps() const { return static_cast<StepNumber>(first_of_.size()); }
   TaskId task(StepNumber step) const { return order_[first_of_[step]].task; }
@@ -182,6 +184,7 @@ class CrashLog : public kernel::observer, public Observer {
   Observer* next_ = nullptr;
   std::vector<File> files_;
   std::size_t files_at_start_ = 0;
+  bool tells_all_commits_ = false;
   std::vector<const std::uint8_t*> disk_;
   std::vector<Effect> effects_;
   std::vector<BlockWrite> writes_;

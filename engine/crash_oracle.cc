@@ -116,6 +116,7 @@ CrashOracle::Disk CrashOracle::disk(const EventSet& set) const {
     }
   }
   if (geometry_.volatile_cache == 0) disk.flushed = disk.writes.size();
+  disk.begun = log_.tells_all_commits() ? disk.committed : disk.logged.size();
   // Without barriers the log's own blocks are in the cache.
   if (geometry_.volatile_cache != 0 && geometry_.barriers == 0) disk.committed = 0;
   return disk;
@@ -184,7 +185,7 @@ void CrashOracle::for_each_cut(const EventSet& set, const CrashBudget& budget,
     }
     return true;
   };
-  for (cut.logged = static_cast<std::uint32_t>(disk.committed); cut.logged <= disk.logged.size();
+  for (cut.logged = static_cast<std::uint32_t>(disk.committed); cut.logged <= disk.begun;
        ++cut.logged) {
     if (!decide(disk.flushed)) return;
   }

@@ -75,7 +75,8 @@ class CrashOracle {
     std::vector<std::uint32_t> writes;  // in the log's writes
     std::size_t flushed = 0;            // so many of them are on the medium
     std::vector<std::uint32_t> logged;
-    std::size_t committed = 0;  // so many of them for certain
+    std::size_t committed = 0;  // so many of them for certain,
+    std::size_t begun = 0;      // and at most so many
     std::vector<std::uint32_t> promises;
   };
   struct Block {

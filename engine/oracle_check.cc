@@ -42,7 +42,7 @@ const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t
   void* entry = kernel::xa_peek(&node.i_mapping->i_pages, page).entry;
   if (entry != nullptr && !kernel::xa_is_value(entry)) {
     auto* folio = static_cast<kernel::folio*>(entry);
-    const auto uptodate = node.i_mapping->a_ops->is_partially_uptodate;
+    const auto uptodate = node.i_sb->s_op->peek_uptodate;
     if (folio->flags.look(kernel::PG_uptodate) ||
         (uptodate != nullptr &&
          uptodate(folio, pos - folio->index.look() * kernel::page_size(), len))) {

@@ -75,6 +75,18 @@ tasks:
   }
 }
 
+// Truncate zeroes the block at the new end in the cache: its buffer is uptodate, its folio is not.
+TEST(Oracle, SeesTheBuffersOfAFolioThatIsNotUptodate) {
+  EXPECT_EQ(found(R"(
+tasks:
+  c:
+    - fd = open("f", O_RDWR)
+    - ftruncate(fd, 3K) = 0
+    - ftruncate(fd, 14K) = 0
+)"),
+            "");
+}
+
 TEST(Oracle, TakesEitherOfTwoOverlappingWrites) {
   EXPECT_EQ(found(R"(
 tasks:

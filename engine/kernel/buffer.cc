@@ -77,6 +77,19 @@ folio_buffer_heads *folio_buffers_to_change(const folio *f)
 	return buffers;
 }
 
+bool block_peek_uptodate(folio *f, std::size_t from, std::size_t count)
+{
+	const folio_buffer_heads *buffers = folio_buffers(f);
+	if (buffers == nullptr)
+		return false;
+	const std::size_t size = this_machine().geo.block_size;
+	for (std::size_t at = from / size; at <= (from + count - 1) / size; at++) {
+		if (!buffers->bh[at].test(BH_Uptodate))
+			return false;
+	}
+	return true;
+}
+
 /* What the folio is, its buffers become. */
 folio_buffer_heads *create_empty_buffers(folio *f)
 {

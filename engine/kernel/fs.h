@@ -152,6 +152,13 @@ struct super_operations {
 	 * the first one on there are that may be anything but HOLE. */
 	block_state (*peek_block)(const inode *, std::uint64_t index);
 	std::uint64_t (*peek_block_count)(const inode *);
+	/* For the oracle, no points: bytes of a folio that is not uptodate are there all the same, as a
+	 * read of the folio would find. Null: never. */
+	bool (*peek_uptodate)(folio *, std::size_t from, std::size_t count) = nullptr;
+	/* The log is on the disk as far as metadata_committed() has told and no further: the
+	 * filesystem writes data of its own before each commit. Else a record may come there at any
+	 * moment after metadata_logged(), in order. */
+	bool tells_all_commits = false;
 };
 
 enum file_modes : unsigned {

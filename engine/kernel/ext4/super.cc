@@ -225,6 +225,8 @@ const super_operations ext4_super_operations = {
 	.map_block = ext4_map_block,
 	.peek_block = ext4_peek_block,
 	.peek_block_count = ext4_peek_block_count,
+	.peek_uptodate = block_peek_uptodate,
+	.tells_all_commits = true,
 };
 
 ext4_inode::ext4_inode(super_block *sb, std::string file_name, unsigned ino)

@@ -85,6 +85,7 @@ const super_operations xfs_super_operations = {
 	.evict_inode = xfs_evict_inode,
 	.peek_block = xfs_peek_block,
 	.peek_block_count = xfs_peek_block_count,
+	.peek_uptodate = iomap_is_partially_uptodate,
 };
 
 xfs_inode::xfs_inode(super_block *sb, std::string file_name, unsigned ino)
