@@ -8,6 +8,7 @@
 // INTERLEAF_SOAK=N: N times as many runs.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -110,7 +111,12 @@ Outcome run(ScenarioWorld& world, Strategy& strategy, std::uint64_t seed) {
   Outcome outcome;
   outcome.end = result.end;
   for (const Finding& finding : result.findings) {
-    outcome.findings.insert(finding.signature() + " by " + finding.task_name);
+    // What two tasks ask for, each with its lock, may be independent: either may close the cycle,
+    // and what it closes first hides longer ones. Cycles of two locks are always seen.
+    const std::string signature = finding.signature();
+    const bool order = finding.kind == FindingKind::kLockOrder;
+    if (order && std::ranges::count(signature, '+') > 1) continue;
+    outcome.findings.insert(order ? signature : signature + " by " + finding.task_name);
   }
   outcome.results = results.of_task;
   outcome.steps = recorder->steps();
