@@ -9,6 +9,7 @@
 #include "engine/kernel/block.h"
 #include "engine/kernel/bug.h"
 #include "engine/kernel/ext4/ext4.h"
+#include "engine/kernel/iomap/iomap.h"
 #include "engine/kernel/machine.h"
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/writeback.h"
@@ -217,6 +218,13 @@ std::uint64_t ext4_peek_block_count(const inode *node)
 	return EXT4_I(node)->es.size();
 }
 
+/* A folio's private data is buffers, or what iomap keeps of it. */
+bool ext4_peek_uptodate(folio *f, std::size_t from, std::size_t count)
+{
+	return patched(Patch::kExt4Iomap) ? iomap_is_partially_uptodate(f, from, count)
+					  : block_peek_uptodate(f, from, count);
+}
+
 } // namespace
 
 const super_operations ext4_super_operations = {
@@ -225,7 +233,7 @@ const super_operations ext4_super_operations = {
 	.map_block = ext4_map_block,
 	.peek_block = ext4_peek_block,
 	.peek_block_count = ext4_peek_block_count,
-	.peek_uptodate = block_peek_uptodate,
+	.peek_uptodate = ext4_peek_uptodate,
 	.tells_all_commits = true,
 };
 
