@@ -10,12 +10,19 @@
 
 #include "scheduler/detect/deadlock.h"
 #include "scheduler/fiber.h"
+#include "scheduler/leave.h"
 #include "scheduler/object_names.h"
 #include "scheduler/strategies/keep_running.h"
 
 namespace interleaf {
 
 constinit thread_local ThreadState t_state;
+
+namespace {
+constinit thread_local bool t_leaves = false;
+}  // namespace
+
+void leave_run() { t_leaves = true; }
 
 Frame::Frame(const Function& function) : task_(nullptr) {
   Scheduler* scheduler = t_state.running;
@@ -191,6 +198,13 @@ TaskId Scheduler::only_choice() {
   if (epilogue_) return keep_running(*this, runnable_);
   const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
   if (sees_forced_) strategy_->forced(*this, only);
+  if (t_leaves) [[unlikely]] {
+    t_leaves = false;
+    CHECK(current_ != kNoTask);
+    end_ = RunEnd::kPaused;
+    fibers_->resume_main();
+    CHECK(false);  // nobody resumes it
+  }
   return only;
 }
 

@@ -245,6 +245,8 @@ class Scheduler {
   std::size_t choices() const { return choices_; }
   // Tasks that were left in a loop and could go on.
   TaskMask left() const;
+  // Changes whenever the run has locks taken in an order that it did not have before.
+  const void* last_lock_order() const { return outside_->lock_order.last(); }
   // Of the run so far, in order of occurrence.
   std::span<const Finding> findings() const { return {outside_->findings.data(), findings_}; }
   Arena& arena() const { return *arena_; }

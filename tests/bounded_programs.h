@@ -103,12 +103,13 @@ inline Letters random_letters(Prng& prng, unsigned statements_max) {
   return texts;
 }
 
-// All that must not depend on jobs, snapshots, timing, or being resumed.
+// All that must not depend on jobs, snapshots, timing, or being resumed. The numbers of runs may:
+// which of two runs that meet goes on does.
 inline std::string text_of(const BoundedResult& result) {
   std::string text = result.complete ? "complete " : "incomplete ";
   text += std::to_string(result.complete_up_to) + (result.exhausted ? " exhausted\n" : "\n");
   for (const BoundedLevel& level : result.levels) {
-    for (const std::uint64_t n : {level.classes, level.runs, level.pruned, level.cut}) {
+    for (const std::uint64_t n : {level.classes, level.cut}) {
       text += std::to_string(n) + " ";
     }
     text += "\n";

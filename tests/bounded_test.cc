@@ -11,8 +11,10 @@
 #include "scheduler/sync/atomic.h"
 #include "scheduler/sync/completion.h"
 #include "scheduler/sync/shared.h"
+#include "tests/bounded_programs.h"
 #include "tests/litmus/brute_force.h"
 #include "tests/litmus/random_programs.h"
+#include "tests/litmus/soak.h"
 #include "tests/litmus/statements.h"
 #include "tests/scheduler_programs.h"
 
@@ -104,6 +106,57 @@ TEST(Bounded, FindsWhatBruteForceFindsInRandomProgramsAtEveryBound) {
       judge(world, truth);
       ASSERT_FALSE(HasFailure());
     }
+  }
+}
+
+// Programs too large for brute force, against the search that leaves nothing out (`verify_cache`).
+void expect_nothing_missed(World& world, unsigned bounds) {
+  for (unsigned bound = 0; bound < bounds; ++bound) {
+    BoundedOptions options = up_to(bound);
+    const Found reduced = search(world, options);
+    options.verify_cache = true;
+    const Found all = search(world, options);
+    ASSERT_EQ(all.result.hidden_dependence, "");
+    ASSERT_EQ(reduced.orders, all.orders) << "bound " << bound;
+    ASSERT_LE(reduced.result.runs, all.result.runs);
+    // It may come to an end in an earlier level.
+    ASSERT_TRUE(reduced.result.complete);
+    ASSERT_LE(reduced.result.levels.size(), all.result.levels.size());
+    for (std::size_t i = 0; i < all.result.levels.size(); ++i) {
+      const bool there = i < reduced.result.levels.size();
+      ASSERT_EQ(there ? reduced.result.levels[i].classes : 0, all.result.levels[i].classes);
+    }
+    ASSERT_EQ(reduced.result.findings.size(), all.result.findings.size());
+    for (std::size_t i = 0; i < all.result.findings.size(); ++i) {
+      ASSERT_EQ(reduced.result.findings[i].preemptions, all.result.findings[i].preemptions);
+      ASSERT_EQ(reduced.result.findings[i].signature, all.result.findings[i].signature);
+      ASSERT_EQ(reduced.result.findings[i].count, all.result.findings[i].count);
+      ASSERT_EQ(reduced.result.findings[i].schedule, all.result.findings[i].schedule);
+    }
+  }
+}
+
+TEST(Bounded, MissesNothingByItsReductionInRandomPrograms) {
+  for (const std::string& kind : random_program_kinds()) {
+    for (std::uint64_t seed = 20'000; seed < (soaking() ? 20'400 : 20'020); ++seed) {
+      const LitmusProgram program = statements_program(random_program(kind, seed));
+      SCOPED_TRACE(kind + ", seed " + std::to_string(seed) + ": " + program.name);
+      World world(0, program.setup);
+      expect_nothing_missed(world, 3);
+      ASSERT_FALSE(HasFatalFailure());
+    }
+  }
+}
+
+TEST(Bounded, MissesNothingByItsReductionInLargerPrograms) {
+  Prng prng(55);
+  for (unsigned i = 0; i < (soaking() ? 1'000u : 40u); ++i) {
+    Letters texts = random_letters(prng, 8);
+    texts.push_back(random_letters(prng, 4)[0]);
+    SCOPED_TRACE(texts[0] + " | " + texts[1] + " | " + texts[2]);
+    World world(0, letter_program(texts));
+    expect_nothing_missed(world, 3);
+    ASSERT_FALSE(HasFatalFailure());
   }
 }
 

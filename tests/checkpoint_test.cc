@@ -75,7 +75,7 @@ TEST_F(Checkpoint, ResumesToTheResultOfAnUninterruptedSearch) {
     stopped.checkpoint = path_.string();
     BoundedResult result;
     do {
-      stopped.runs_max += 1 + prng.below(60);
+      stopped.runs_max += 1 + prng.below(20);
       stopped.jobs = 1 + prng.below(3);
       result = explore_bounded(worlds_of(texts), stopped);
       resumed += result.out_of_budget;

@@ -51,6 +51,8 @@ class LockOrder {
   // is held and asked from in this step are left out: they only lengthen one of that class.
   Cycles add(std::uint64_t held, std::uint8_t wanted, const Task& task, std::uint64_t step,
              std::source_location where);
+  // Another one with every edge that is added.
+  const void* last() const { return edges_; }
   // Requires: the edge exists.
   const Edge& edge(std::uint8_t from, std::uint8_t to) const;
 

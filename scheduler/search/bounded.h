@@ -16,12 +16,30 @@
 // is another one, in place of the one left out; and whoever was switched from before the task's
 // next step is now switched from before the await. So such a run ends where the task blocks.
 //
+// Others need not be made since the step before which they come may as well come first. Let task A
+// be preempted where its next step is e, let e do nothing but the access that it announced (no
+// Strategy::also, no finding, no new order of locks), and let w be all steps from there to e. If e
+// is independent of w, and of what each task then waits for that blocks in w, then e, w is the same
+// order as w, e: e takes part in no switch of w, since nobody that blocks there could go on for it,
+// and A was preempted behind e then, or not at all. So it has no more preemptions, and A goes on
+// where it did not before. Of the runs of an order with its fewest preemptions, take the last one
+// in the tree of choices whose last branch is always to go on: it has no such e. So the search
+// leaves out what has one, and misses neither an order nor its number of preemptions:
+// - A task that was preempted sleeps until a step is dependent on its next one, and is not chosen
+//   meanwhile. Who sleeps is a part of the key, since it says what is left out behind a prefix.
+// - In the last level nothing is kept for later, and all that can follow a preemption before A goes
+//   on is known from one run (segment.h). If e is independent of it for the preemption behind e,
+//   the one before e is not tried. Which of these are known depends on who came first to a prefix.
+//   So the numbers of runs do, but not the orders: each one left out is left out for good reason.
+// With `verify_cache`, or a filter, nothing of this is done.
+//
 // Several workers may search, each with a World and a thread of its own. They share the cache and
 // the frontier. The result does not depend on their number or on timing:
 // - Prefixes with one key go on alike, so keys are the nodes of a graph, and its edges cost 0 or 1
 //   preemption. A level claims the nodes at that distance: which those are does not depend on who
-//   claims one, or in which order. Every edge of a claimed node is taken once. So the orders, the
-//   findings, and even the numbers of runs are properties of the graph.
+//   claims one, or in which order. Every edge of a claimed node is taken once, or is one that may
+//   be left out. So the orders and the findings are properties of the graph. The numbers of runs
+//   are not.
 // - Which run comes first to a node does depend on timing. So of the runs with a finding none is
 //   reported as it is: of their orders the one with the fewest preemptions, steps, and least hash
 //   is chosen, and its schedule is derived anew (normal_form.h), from the order alone.

@@ -60,10 +60,14 @@ void BoundedWorker::work(bool keeps_later) {
 
 void BoundedWorker::explore(const Branch& branch) {
   std::vector<BoundedWalk::Choice>& path = walk_.path;
-  path.clear();
-  saved_count_ = 0;
-  for (const std::uint8_t taken : branch.schedule) path.push_back({taken, 0, 0, 0});
-  for (const Branch::At& at : branch.at) path[at.choice].todo = at.todo;
+  for (Chain& chain : chains_) chain.at = kNowhere;
+  begin_path(branch);
+  for (const Branch::At& at : branch.at) {
+    path[at.choice].todo = at.todo;
+    path[at.choice].alone = at.alone;
+    path[at.choice].base = true;
+  }
+  first_run_ = true;
   if (path.empty()) run();
   while (!shared_.stop.load(std::memory_order_relaxed)) {
     while (!path.empty() && path.back().todo == 0) path.pop_back();
@@ -79,9 +83,71 @@ void BoundedWorker::try_next() {
   BoundedWalk::Choice& choice = walk_.path.back();
   const auto next = static_cast<std::uint8_t>(std::countr_zero(choice.todo));
   choice.todo &= choice.todo - 1;
+  const std::size_t at = walk_.path.size() - 1;
+  if (choice.base) base_end_ = at;
+  const bool chained = choice.base && !walk_.keeps_later;
+  if (chained && leads_to_known(at, next)) return;
   choice.taken = static_cast<std::uint8_t>((choice.taken & kDataChoice) | next);
   choice.later = 0;  // kept already, by the run that came here first
+  walk_.watch(chained ? at : kNowhere);
   run();
+  if (first_run_) {
+    along_.resize(at);
+    for (std::size_t i = kept_; i < at; ++i) along_[i] = walk_.path[i];
+    first_run_ = false;
+    walk_.snapshot_at = kNowhere;
+  }
+  if (!chained) return;
+  Chain& chain = chains_[next];
+  chain.at = walk_.segment.whole() ? at : kNowhere;
+  chain.preempted = walk_.segment.preempted();
+  if (walk_.segment.whole()) std::swap(chain.footprint, walk_.segment.footprint());
+}
+
+// What is known of the one before stays, as far as the two are one: its
+// steps, and the snapshots.
+void BoundedWorker::begin_path(const Branch& branch) {
+  const auto common = [](const auto& a, const auto& b, auto same) {
+    std::size_t i = 0;
+    while (i < a.size() && i < b.size() && same(a[i], b[i])) ++i;
+    return i;
+  };
+  const auto taken = [](const BoundedWalk::Choice& choice, std::uint8_t other) {
+    return choice.taken == other;
+  };
+  kept_ = common(along_, branch.schedule, taken);
+  const std::size_t valid = std::min(kept_, base_end_);
+  while (saved_count_ > 0 && saved_[saved_count_ - 1].walk.choices > valid) --saved_count_;
+  base_end_ = 0;
+  std::vector<BoundedWalk::Choice>& path = walk_.path;
+  path.assign(along_.begin(), along_.begin() + static_cast<std::ptrdiff_t>(kept_));
+  for (BoundedWalk::Choice& choice : path) {
+    choice.todo = choice.later = 0;
+    choice.base = false;
+  }
+  for (std::size_t i = kept_; i < branch.schedule.size(); ++i) {
+    path.push_back({.taken = branch.schedule[i]});
+  }
+  for (const std::uint32_t choice : branch.sleeps) path[choice].alone = path[choice].sleeps = true;
+  walk_.snapshot_at = kNowhere;
+  if (batch_.empty()) return;
+  const auto equal = [](std::uint8_t a, std::uint8_t b) { return a == b; };
+  const std::size_t next = common(branch.schedule, batch_.front().schedule, equal);
+  if (next > kept_) walk_.snapshot_at = next;
+}
+
+bool BoundedWorker::leads_to_known(std::size_t at, TaskId next) {
+  Chain& chain = chains_[next];
+  if (chain.at == kNowhere || chain.at <= at) return false;
+  for (std::size_t i = at; i < chain.at; ++i) {
+    const BoundedWalk::Choice& choice = along_[i];
+    if (i > at && (choice.taken & kDataChoice) != 0) continue;
+    if (choice.runs_on != chain.preempted) return false;
+    if (!choice.alone) return false;
+    if (chain.footprint.conflicts(choice.op, choice.object)) return false;
+  }
+  chain.at = at;
+  return true;
 }
 
 // One run along the path and on to an end or a known prefix.
@@ -179,7 +245,8 @@ void BoundedWorker::keep_later(std::size_t known) {
   Branch branch;
   for (std::size_t i = known; i < path.size(); ++i) {
     if (path[i].later == 0) continue;
-    branch.at.push_back({static_cast<std::uint32_t>(i), path[i].part, path[i].later});
+    branch.at.push_back(
+        {static_cast<std::uint32_t>(i), path[i].part, path[i].alone, path[i].later});
     path[i].later = 0;
   }
   if (branch.at.empty()) return;
@@ -187,8 +254,15 @@ void BoundedWorker::keep_later(std::size_t known) {
   branch.schedule.reserve(length);
   for (std::size_t i = 0; i < length; ++i) branch.schedule.push_back(path[i].taken);
   branch.at.shrink_to_fit();
+  note_sleeps(branch);
   shared_.next_bytes.add(index_, branch.bytes());
   next_.push_back(std::move(branch));
+}
+
+void BoundedWorker::note_sleeps(Branch& branch) const {
+  for (std::size_t i = 0; i < branch.schedule.size(); ++i) {
+    if (walk_.path[i].sleeps) branch.sleeps.push_back(static_cast<std::uint32_t>(i));
+  }
 }
 
 // Gives away a branch that was not begun. False if there is none.
@@ -212,7 +286,8 @@ void BoundedWorker::share() {
   path[i].todo &= ~given;
   Branch branch;
   for (std::size_t k = 0; k <= i; ++k) branch.schedule.push_back(path[k].taken);
-  branch.at.push_back({static_cast<std::uint32_t>(i), 0, given});
+  branch.at.push_back({static_cast<std::uint32_t>(i), 0, path[i].alone, given});
+  note_sleeps(branch);
   shared_.branches.give(std::move(branch));
 }
 
@@ -221,10 +296,12 @@ void BoundedWorker::give_back() {
   for (std::size_t i = 0; i < walk_.path.size(); ++i) {
     const BoundedWalk::Choice& choice = walk_.path[i];
     branch.schedule.push_back(choice.taken);
-    if (choice.todo != 0) branch.at.push_back({static_cast<std::uint32_t>(i), 0, choice.todo});
+    if (choice.todo == 0) continue;
+    branch.at.push_back({static_cast<std::uint32_t>(i), 0, choice.alone, choice.todo});
   }
   if (branch.at.empty()) return;
   branch.schedule.resize(branch.at.back().choice + std::size_t{1});
+  note_sleeps(branch);
   shared_.branches.give(std::move(branch));
 }
 

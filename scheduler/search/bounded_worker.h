@@ -69,7 +69,21 @@ class BoundedWorker {
     BoundedWalk::Mark walk;
   };
 
+  static constexpr std::size_t kNowhere = ~std::size_t{0};
+  // What the segment of a preemption for a task depends on: seen at choice `at` of the branch.
+  struct Chain {
+    std::size_t at = kNowhere;  // kNowhere: not known
+    TaskId preempted = kNoTask;
+    Footprint footprint;
+  };
+
   void explore(const Branch& branch);
+  void begin_path(const Branch& branch);
+  // The preemption for `next` at this choice of the branch leads to nothing but what the one that
+  // was looked at last, further along the branch, does.
+  bool leads_to_known(std::size_t at, TaskId next);
+  // Completes a branch along the path.
+  void note_sleeps(Branch& branch) const;
   bool give_one();
   void try_next();
   void run();
@@ -92,6 +106,11 @@ class BoundedWorker {
   BoundedTally tally_;
   std::deque<Branch> batch_;  // taken and not begun
   std::vector<Branch> next_;
+  Chain chains_[kTasksMax];                 // of the branch at hand
+  std::vector<BoundedWalk::Choice> along_;  // of the branch, what its first run showed
+  std::size_t kept_ = 0;                    // of it, what the branch before had too
+  std::size_t base_end_ = 0;                // snapshots up to there are of the branch
+  bool first_run_ = false;
   std::vector<Saved> saved_;  // the first saved_count_, by depth
   std::size_t saved_count_ = 0;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

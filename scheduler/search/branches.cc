@@ -10,7 +10,8 @@ namespace interleaf {
 
 std::uint64_t Branch::bytes() const {
   constexpr std::uint64_t kAllocations = 32;
-  return sizeof(Branch) + schedule.capacity() + at.capacity() * sizeof(At) + kAllocations;
+  return sizeof(Branch) + schedule.capacity() + at.capacity() * sizeof(At) +
+         sleeps.capacity() * sizeof(sleeps[0]) + kAllocations;
 }
 
 void Branches::begin_level(std::vector<Branch> frontier) {
@@ -32,6 +33,7 @@ bool Branches::take_from_frontier(Branch& branch) {
   while (next_ < frontier_.size()) {
     Branch& along = frontier_[next_++];
     branch.at.clear();
+    branch.sleeps = along.sleeps;
     for (const Branch::At& at : along.at) {
       if (at.part >= first_part_ && at.part <= last_part_) branch.at.push_back(at);
     }
@@ -53,8 +55,9 @@ bool Branches::take_from_frontier(Branch& branch) {
 }
 
 bool Branches::take_from_frontier(std::deque<Branch>& batch, unsigned workers) {
-  const std::size_t share = workers == 1 ? 1 : (frontier_.size() - next_) / (4 * workers);
-  const std::size_t wanted = std::clamp<std::size_t>(share, 1, kBatchMax);
+  // Two at least: who has one looks at the next.
+  const std::size_t share = (frontier_.size() - next_) / (4 * workers);
+  const std::size_t wanted = std::clamp<std::size_t>(share, workers == 1 ? 2 : 1, kBatchMax);
   while (batch.size() < wanted) {
     Branch branch;
     if (!take_from_frontier(branch)) break;

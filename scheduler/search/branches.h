@@ -21,10 +21,12 @@ struct Branch {
   struct At {
     std::uint32_t choice;  // index in `schedule`
     std::uint8_t part;     // of the level; see level_part()
+    bool alone;            // BoundedWalk::Choice::alone
     TaskMask todo;         // tasks, or values of a data choice, to try instead
   };
   Schedule schedule;  // at least up to the last of `at`
   std::vector<At> at;
+  std::vector<std::uint32_t> sleeps;  // choices of `schedule` with BoundedWalk::Choice::sleeps
 
   std::uint64_t bytes() const;  // about
 };

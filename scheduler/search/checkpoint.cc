@@ -13,9 +13,12 @@ void put(CheckpointWriter& out, const std::vector<Branch>& branches) {
   for (const Branch& branch : branches) {
     if (branch.at.empty() && !branch.schedule.empty()) continue;
     out.schedule(branch.schedule);
+    out.number(branch.sleeps.size());
+    for (const std::uint32_t choice : branch.sleeps) out.number(choice);
     out.number(branch.at.size());
     for (const Branch::At& at : branch.at) {
-      out.number(std::uint64_t{at.choice} | std::uint64_t{at.part} << 32);
+      out.number(std::uint64_t{at.choice} | std::uint64_t{at.part} << 32 |
+                 std::uint64_t{at.alone} << 40);
       out.number(at.todo);
     }
   }
@@ -25,11 +28,17 @@ std::vector<Branch> get_branches(CheckpointReader& in) {
   std::vector<Branch> branches(in.count(16));
   for (Branch& branch : branches) {
     branch.schedule = in.schedule();
+    branch.sleeps.resize(in.count(8));
+    for (std::uint32_t& choice : branch.sleeps) {
+      choice = static_cast<std::uint32_t>(in.number());
+      if (choice >= branch.schedule.size()) in.damaged();
+    }
     branch.at.resize(in.count(16));
     for (Branch::At& at : branch.at) {
       const std::uint64_t word = in.number();
       at.choice = static_cast<std::uint32_t>(word);
       at.part = static_cast<std::uint8_t>(word >> 32);
+      at.alone = (word >> 40 & 1) != 0;
       at.todo = in.number();
       if (at.choice >= branch.schedule.size()) in.damaged();
     }
