@@ -329,16 +329,17 @@ TEST(Xfs, KeepsExtentsAsAnArrayOfKindsWould) {
         const auto before = model;
         switch (prng.below(5)) {
           case 0:
-            xfs_bmap_punch_delalloc_range(ip, XFS_FSB_TO_B(first), XFS_FSB_TO_B(end));
+            xfs_bmap_punch_delalloc_range(ip, XFS_DATA_FORK, XFS_FSB_TO_B(first),
+                                          XFS_FSB_TO_B(end));
             for (std::uint64_t i = first; i < end; ++i) model[i] = model[i] == 'd' ? '-' : model[i];
             break;
           case 1: {
             if (model[first] != '-') break;
             xfs_bmbt_irec got;
             xfs_ilock(ip);
-            BUG_ON(xfs_bmapi_reserve_delalloc(ip, first, len, 2, &got) != 0);
+            BUG_ON(xfs_bmapi_reserve_delalloc(ip, XFS_DATA_FORK, first, len, 2, &got) != 0);
             xfs_iunlock(ip);
-            BUG_ON(got.br_startoff > first || got.end() <= first);
+            BUG_ON(got.br_startoff != first || got.end() <= first || got.end() > end + 2);
             for (std::uint64_t i = first; i < end + 2 && model[i] == '-'; ++i) model[i] = 'd';
             break;
           }
@@ -346,7 +347,8 @@ TEST(Xfs, KeepsExtentsAsAnArrayOfKindsWould) {
             if (model[first] != 'd') break;
             iomap map;
             std::uint32_t cookie;
-            BUG_ON(xfs_bmapi_convert_delalloc(ip, XFS_FSB_TO_B(first), &map, &cookie) != 0);
+            BUG_ON(xfs_bmapi_convert_delalloc(ip, XFS_DATA_FORK, XFS_FSB_TO_B(first), &map,
+                                              &cookie) != 0);
             std::uint64_t i = first;
             while (i > 0 && model[i - 1] == 'd') --i;
             for (; model[i] == 'd'; ++i) model[i] = 'u';
@@ -354,14 +356,14 @@ TEST(Xfs, KeepsExtentsAsAnArrayOfKindsWould) {
           }
           case 3:
             xfs_ilock(ip);
-            xfs_bmapi_convert_unwritten(ip, first, len);
+            xfs_bmapi_convert_unwritten(ip, XFS_DATA_FORK, first, len);
             xfs_iunlock(ip);
             for (std::uint64_t i = first; i < end; ++i) model[i] = model[i] == 'u' ? 'W' : model[i];
             break;
           default:
             if (prng.below(3) != 0) break;
             xfs_ilock(ip);
-            xfs_bunmapi(ip, first, len);
+            xfs_bunmapi(ip, XFS_DATA_FORK, first, len);
             xfs_iunlock(ip);
             for (std::uint64_t i = first; i < end; ++i) model[i] = '-';
         }

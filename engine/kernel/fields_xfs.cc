@@ -17,6 +17,9 @@ constexpr interleaf::BlockField xfs_inode_fields[] = {
 		  return interleaf::value_text(s, static_cast<const xfs_inode *>(object)->i_ilock);
 	  } },
 	FIELD(xfs_inode, i_df.if_seq),
+	FIELD(xfs_inode, i_cow.if_seq),
+	FIELD(xfs_inode, i_cow.if_bytes),
+	FIELD(xfs_inode, is_reflink),
 	FIELD(xfs_inode, i_ioend_lock),
 };
 

@@ -6,6 +6,7 @@
 // i_pages.xa_lock; i_lock -> i_pages.xa_lock. Several folio locks of a mapping: ascending index.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -234,6 +235,7 @@ struct super_block {
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	std::uint64_t delayed_blocks = 0; /* alloc_lock; promised to DELALLOC extents */
 	interleaf::Spinlock alloc_lock; /* and next_block */
+	std::map<std::uint64_t, unsigned> refcounts; /* alloc_lock; of blocks with several owners */
 	interleaf::Atomic<std::uint64_t> s_log; /* changes of metadata logged so far */
 	bdi_writeback s_wb;
 	inode_workqueue s_end_io; /* inodes with requests whose end may sleep */

@@ -74,7 +74,14 @@ enum class Patch : std::uint8_t {
 	kZeroRangeBatchOnStack, /* iomap-zero-range-batch-on-stack: which needs no memory */
 	kZeroRangeBatchStable, /* iomap-zero-range-batch-stable: and waits for their writeback */
 	kZeroRangeNoHoleFlush, /* iomap-zero-range-no-hole-flush: holes are skipped, dirty or not */
+	kMapFailureClearsBits, /* iomap-map-failure-clears-dirty: of all blocks of the folio */
+	kCowMappingsShared, /* xfs-cow-mappings-shared: the cookie covers the COW fork, always */
+	kPunchCowFork, /* xfs-punch-cow-fork: a short write gives a copy's reservation back */
+	kZeroUnshareHoldLock, /* xfs-zero-unshare-hold-lock: and does not take invalidate_lock twice */
+	kCowPurgeChecksDirty, /* xfs-unshare-keeps-dirty-cow: the COW fork stays under dirty folios */
 	kInsertRangeFlush, /* xfs-insert-range-flush: the last page, before the file grows */
+	kZonedZeroFlush, /* xfs-zoned-zero-flush: what is on its way to a zone */
+	kZoned, /* xfs-zoned: every write goes to new blocks, of which no file knows till it is done */
 	kForceZeroRange, /* xfs-force-zero-range: FALLOC_FL_ZERO_RANGE as the debug tag makes it */
 
 	/* ext4; patch_ext4.cc. */

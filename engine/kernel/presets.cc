@@ -21,13 +21,15 @@ constexpr patch_set kIomap6_6 = kIomap6_3 | patch_bits({ kIfsDirtyBits, kPunchCl
 constexpr patch_set kIomap6_12 =
 	kIomap6_6 |
 	patch_bits({ kWritebackBitEarly, kScanRetryEqual, kZeroRangeFlushAll, kZeroRangeFlush,
-		     kExtendingWriteLocks, kIoendSizeClamp, kZeroConvertsDelalloc });
+		     kExtendingWriteLocks, kIoendSizeClamp, kZeroConvertsDelalloc,
+		     kCowMappingsShared, kPunchCowFork, kZeroUnshareHoldLock, kCowPurgeChecksDirty,
+		     kMapFailureClearsBits });
 constexpr patch_set kIomap6_18 =
 	kIomap6_12 | patch_bits({ kIsizeExtendedZeroes, kZeroRangeEofBlock, kZeroPastEofWarn });
 constexpr patch_set kIomap6_19 =
 	kIomap6_18 | patch_bits({ kZeroRangeBatch, kZeroRangeBatchOnStack, kZeroRangeBatchStable });
 constexpr patch_set kIomap7_1 =
-	kIomap6_19 | patch_bits({ kZeroRangeNoHoleFlush, kInsertRangeFlush });
+	kIomap6_19 | patch_bits({ kZeroRangeNoHoleFlush, kInsertRangeFlush, kZonedZeroFlush });
 
 /* Each set holds what the one before it has. */
 constexpr patch_set k5_15_4 = patch_bits({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock,

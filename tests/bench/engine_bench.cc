@@ -101,6 +101,45 @@ void BM_Random_thp_write_open_covered(benchmark::State& state) {
 }
 BENCHMARK(BM_Random_thp_write_open_covered);
 
+// Scenarios side by side, as they ship: what a point costs must not depend on which paths it is in.
+void BM_Random_scenario(benchmark::State& state, const char* name) {
+  ScenarioWorld world(0, configure(load_scenario(name), {}));
+  const auto random = find_strategy("random")->make();
+  RunOptions options = world.run_options();
+  for (; options.seed < 200; ++options.seed) world.world().run(*random, options);
+  std::uint64_t steps = 0;
+  const double start = now_ns();
+  for (auto _ : state) {
+    steps += world.world().run(*random, options).steps;
+    ++options.seed;
+  }
+  const double ns = now_ns() - start;
+  const double count = static_cast<double>(state.iterations());
+  state.counters["runs/s"] = count / ns * 1e9;
+  state.counters["points"] = static_cast<double>(steps) / count;
+  state.counters["ns/point"] = ns / static_cast<double>(steps);
+}
+BENCHMARK_CAPTURE(BM_Random_scenario, thp_write_open, "thp-write-open");
+BENCHMARK_CAPTURE(BM_Random_scenario, iomap_stale_mapping, "iomap-stale-mapping-zeroes-data");
+BENCHMARK_CAPTURE(BM_Random_scenario, zero_range, "zero-range-vs-sync-file-range");
+
+// Traces per second of dynamic partial-order reduction, one worker.
+void BM_Dpor_scenario(benchmark::State& state, const char* name) {
+  const auto configuration = configure(load_scenario(name), {});
+  ExploreOptions options;
+  options.unbounded = true;
+  options.runs_max = 3'000;
+  options.keep_going = true;
+  std::uint64_t traces = 0;
+  const double start = now_ns();
+  for (auto _ : state) traces += explore(configuration, options).search.runs;
+  state.counters["traces/s"] = static_cast<double>(traces) / ((now_ns() - start) / 1e9);
+}
+BENCHMARK_CAPTURE(BM_Dpor_scenario, thp_write_open, "thp-write-open")->Iterations(1);
+BENCHMARK_CAPTURE(BM_Dpor_scenario, iomap_stale_mapping, "iomap-stale-mapping-zeroes-data")
+    ->Iterations(1);
+BENCHMARK_CAPTURE(BM_Dpor_scenario, zero_range, "zero-range-vs-sync-file-range")->Iterations(1);
+
 void BM_Reset_thp_write_open(benchmark::State& state) {
   ScenarioWorld world(0, configured("6.12.95"));
   class Stop final : public Strategy {

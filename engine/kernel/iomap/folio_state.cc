@@ -117,6 +117,15 @@ bool ifs_block_is_dirty(const iomap_folio_state *ifs, unsigned block)
 	return ifs->dirty[block];
 }
 
+bool ifs_has_dirty_blocks(const folio *f)
+{
+	const iomap_folio_state *ifs = ifs_of(f);
+	if (ifs == nullptr)
+		return false;
+	touch(ifs, interleaf::Op::kRead);
+	return std::any_of(ifs->dirty.begin(), ifs->dirty.end(), [](bool bit) { return bit; });
+}
+
 void iomap_set_range_uptodate(folio *f, std::size_t off, std::size_t len)
 {
 	FRAME(iomap_set_range_uptodate);

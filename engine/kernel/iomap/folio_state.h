@@ -43,6 +43,8 @@ iomap_folio_state *ifs_alloc(folio *f);
 void ifs_free(folio *f);
 
 bool ifs_block_is_uptodate(const iomap_folio_state *ifs, unsigned block);
+/* Of any block; for checks. */
+bool ifs_has_dirty_blocks(const folio *f);
 bool ifs_block_is_dirty(const iomap_folio_state *ifs, unsigned block);
 
 /* Bytes [off, off + len) of the folio; whole blocks that have one of them. */

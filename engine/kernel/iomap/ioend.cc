@@ -98,6 +98,7 @@ void iomap_add_to_ioend(iomap_writepage_ctx *wpc, folio *f, loff_t pos, loff_t e
 	ioend->io_next_block = block + len / size;
 	ioend->io_bytes += len;
 	ioend->io_size = ioend->io_bytes;
+	ioend->io_data_end = std::min(end_pos, pos + static_cast<loff_t>(len));
 	/*
 	 * The last block may reach over the end of the file as it was when the folio was locked. Who
 	 * appends meanwhile moves the end, but that data is not in this request.

@@ -31,6 +31,7 @@ enum iomap_op_flags : unsigned {
 	IOMAP_WRITE = 1,
 	IOMAP_ZERO = 2,
 	IOMAP_FAULT = 4,
+	IOMAP_UNSHARE = 8,
 };
 
 /* The bytes [offset, offset + length) of a file, all of one kind. */
@@ -46,9 +47,10 @@ struct iomap {
 
 struct iomap_ops {
 	/* The iomap that has the byte at pos; it may be longer or shorter than what is wanted.
-	 * Sleeps. 0 or an error. */
+	 * *srcmap stays a hole, unless what is there comes from elsewhere: shared blocks of which
+	 * *map is the copy. Sleeps. 0 or an error. */
 	int (*iomap_begin)(inode *node, loff_t pos, std::uint64_t length, unsigned flags,
-			   iomap *map);
+			   iomap *map, iomap *srcmap);
 	/* `written` bytes of the `length` from pos on were done. May be null. Sleeps. */
 	int (*iomap_end)(inode *node, loff_t pos, std::uint64_t length, long written,
 			 unsigned flags, iomap *map);
@@ -65,11 +67,17 @@ struct iomap_iter {
 	unsigned flags = 0; /* iomap_op_flags */
 	long processed = 0; /* of the iomap, by the turn before; or an error */
 	iomap map = {};
+	iomap srcmap = {}; /* HOLE: there is none */
 	folio_batch *fbatch = nullptr; /* empty or for this iomap; its user drops what is left */
 	unsigned next_folio = 0; /* in fbatch */
 };
 /* iter.cc. 1: iter->map is there, go on; 0: all is done; or an error. Sleeps. */
 int iomap_iter_next(iomap_iter *iter);
+/* Where what is there already is. */
+inline const iomap *iomap_iter_srcmap(const iomap_iter *iter)
+{
+	return iter->srcmap.type != iomap_type::HOLE ? &iter->srcmap : &iter->map;
+}
 /* The bytes of the operation that the current iomap has. */
 std::uint64_t iomap_length(const iomap_iter *iter);
 
@@ -104,7 +112,7 @@ void iomap_write_delalloc_release(inode *node, loff_t start, loff_t end, const i
 loff_t iomap_unused_start(loff_t pos, long written);
 loff_t iomap_unused_end(loff_t pos, std::uint64_t length);
 
-/* ---- page_mkwrite.cc, read.cc, zero_range.cc, release_invalidate.cc ---- */
+/* ---- page_mkwrite.cc, read.cc, zero_range.cc, unshare.cc, seek.cc, release_invalidate.cc ---- */
 
 /* VM_FAULT_LOCKED, _NOPAGE or _SIGBUS; no folio lock held before. Sleeps. */
 unsigned iomap_page_mkwrite(folio *f, const address_space *mapping, const iomap_ops *ops);
@@ -119,7 +127,12 @@ int iomap_zero_range(inode *node, loff_t pos, loff_t len, bool *did_zero, const 
  * the lock that keeps the extents as they are. No batch, as when there was no memory for it: end.
  */
 loff_t iomap_fill_dirty_folios(inode *node, loff_t pos, loff_t end, iomap *map);
+/* Shared blocks of the range are read and become dirty. i_rwsem and invalidate_lock held. Sleeps. */
+int iomap_file_unshare(inode *node, loff_t pos, loff_t len, const iomap_ops *ops);
 int iomap_truncate_page(inode *node, loff_t pos, bool *did_zero, const iomap_ops *ops);
+/* The first hole, or data, at or behind pos; the end of the file is a hole. -ENXIO. Sleeps. */
+loff_t iomap_seek_hole(inode *node, loff_t pos, const iomap_ops *ops);
+loff_t iomap_seek_data(inode *node, loff_t pos, const iomap_ops *ops);
 bool iomap_release_folio(folio *f, gfp_t gfp);
 void iomap_invalidate_folio(folio *f, std::size_t offset, std::size_t len);
 bool iomap_dirty_folio(address_space *mapping, folio *f);
@@ -147,6 +160,8 @@ struct iomap_ioend {
 	bio *io_bio;
 	std::uint64_t io_next_block; /* behind what it has */
 	std::uint64_t io_bytes = 0; /* that it has */
+	loff_t io_data_end =
+		0; /* where the file's data in it ends; zeros behind that. For checks */
 };
 
 /* What a walk of writeback keeps from one folio to the next. */

@@ -13,8 +13,10 @@ namespace kernel
 
 std::uint64_t iomap_length(const iomap_iter *iter)
 {
-	const std::uint64_t behind =
-		static_cast<std::uint64_t>(iter->map.offset) + iter->map.length;
+	std::uint64_t behind = static_cast<std::uint64_t>(iter->map.offset) + iter->map.length;
+	if (iter->srcmap.type != iomap_type::HOLE)
+		behind = std::min(behind, static_cast<std::uint64_t>(iter->srcmap.offset) +
+						  iter->srcmap.length);
 	return std::min(iter->len, behind - static_cast<std::uint64_t>(iter->pos));
 }
 
@@ -38,6 +40,7 @@ static int iomap_iter_advance(iomap_iter *iter)
 	}
 	iter->processed = 0;
 	iter->map = {};
+	iter->srcmap = {};
 	if (iter->fbatch != nullptr) {
 		for (unsigned i = iter->next_folio; i < iter->fbatch->nr; i++)
 			folio_put(iter->fbatch->folios[i]);
@@ -61,7 +64,8 @@ int iomap_iter_next(iomap_iter *iter)
 	int ret = iomap_iter_advance(iter);
 	if (ret <= 0)
 		return ret;
-	ret = iter->ops->iomap_begin(iter->node, iter->pos, iter->len, iter->flags, &iter->map);
+	ret = iter->ops->iomap_begin(iter->node, iter->pos, iter->len, iter->flags, &iter->map,
+				     &iter->srcmap);
 	if (ret < 0)
 		return ret;
 	VM_WARN_ON_ONCE(iter->map.offset > iter->pos);

@@ -135,7 +135,8 @@ void iomap_read_bio_add(bio *request, folio *f, std::size_t off, std::size_t len
 
 bool iomap_block_needs_zeroing(const iomap_iter *iter, loff_t pos)
 {
-	return iter->map.type != iomap_type::MAPPED || (iter->map.flags & IOMAP_F_NEW) != 0 ||
+	const iomap *srcmap = iomap_iter_srcmap(iter);
+	return srcmap->type != iomap_type::MAPPED || (srcmap->flags & IOMAP_F_NEW) != 0 ||
 	       pos >= i_size_read(iter->node);
 }
 

@@ -3,6 +3,7 @@
 // iomap_release_folio, iomap_invalidate_folio, iomap_dirty_folio).
 //
 // Left out: before 6.5 a folio under writeback was not released either.
+#include "engine/kernel/bug.h"
 #include "engine/kernel/iomap/folio_state.h"
 #include "engine/kernel/iomap/iomap.h"
 #include "engine/kernel/pagemap.h"
@@ -18,6 +19,7 @@ bool iomap_release_folio(folio *f, gfp_t)
 	FRAME(iomap_release_folio);
 	if (folio_test_dirty(f))
 		return false;
+	VM_WARN_ON_ONCE(ifs_has_dirty_blocks(f)); /* nobody would ever write them */
 	ifs_free(f);
 	return true;
 }

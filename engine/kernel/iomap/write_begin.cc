@@ -51,8 +51,9 @@ int iomap_read_folio_sync(const iomap_iter *iter, folio *f, loff_t pos, std::siz
 {
 	FRAME(iomap_read_folio_sync);
 	sync_read waiter;
-	bio *request = iomap_read_bio(iter->node, &iter->map, pos);
-	iomap_read_bio_add(request, f, off, len, &iter->map, pos);
+	const iomap *srcmap = iomap_iter_srcmap(iter);
+	bio *request = iomap_read_bio(iter->node, srcmap, pos);
+	iomap_read_bio_add(request, f, off, len, srcmap, pos);
 	request->end_io = end_sync_read;
 	request->private_data = &waiter;
 	submit_bio(request);
@@ -78,7 +79,8 @@ int __iomap_write_begin(const iomap_iter *iter, loff_t pos, std::size_t len, fol
 	const loff_t end = round_up_to_block(pos + static_cast<loff_t>(len));
 
 	/* All of it is overwritten: its blocks become uptodate together. */
-	if (from == 0 && to == folio_size(f))
+	const bool overwrites = (iter->flags & IOMAP_UNSHARE) == 0;
+	if (overwrites && from == 0 && to == folio_size(f))
 		return 0;
 	ifs_alloc(f);
 	if (folio_test_uptodate(f))
@@ -90,10 +92,11 @@ int __iomap_write_begin(const iomap_iter *iter, loff_t pos, std::size_t len, fol
 					static_cast<std::size_t>(end - block), &off, &count);
 		if (count == 0)
 			break;
-		const bool cut =
-			(from > off && from < off + count) || (to > off && to < off + count);
+		const bool cut = !overwrites || (from > off && from < off + count) ||
+				 (to > off && to < off + count);
 		if (cut) {
 			if (iomap_block_needs_zeroing(iter, block)) {
+				VM_WARN_ON_ONCE(!overwrites);
 				zero_around(f, off, from, to, off + count);
 			} else {
 				const int error = iomap_read_folio_sync(iter, f, block, off, count);

@@ -114,7 +114,7 @@ int writepage_map_early(iomap_writepage_ctx *wpc, folio *f, loff_t end_pos)
 
 /*
  * Before 6.9: PG_writeback after the blocks are known, requests when the folio is unlocked. A folio
- * of which nothing could be mapped keeps its dirty blocks, but not PG_dirty.
+ * of which nothing could be mapped kept its dirty blocks, but not PG_dirty.
  */
 int writepage_map_late(iomap_writepage_ctx *wpc, folio *f, loff_t end_pos)
 {
@@ -123,6 +123,8 @@ int writepage_map_late(iomap_writepage_ctx *wpc, folio *f, loff_t end_pos)
 	const int error = map_dirty_ranges(wpc, f, end_pos, &count);
 	set_error(f, mapping, error);
 	if (error != 0 && count == 0) {
+		if (patched(Patch::kMapFailureClearsBits))
+			iomap_clear_range_dirty(f, 0, folio_size(f));
 		folio_unlock(f);
 		return error;
 	}

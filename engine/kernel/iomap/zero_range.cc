@@ -85,8 +85,9 @@ int iomap_zero_iter_flush_and_stale(iomap_iter *iter)
 /* Is this what the iomap reads as, so that nothing has to be zeroed unless something is dirty? */
 static bool reads_as_zeros(const iomap_iter *iter)
 {
+	const iomap_type type = iomap_iter_srcmap(iter)->type;
 	return (iter->map.flags & IOMAP_F_FOLIO_BATCH) == 0 &&
-	       (iter->map.type == iomap_type::HOLE || iter->map.type == iomap_type::UNWRITTEN);
+	       (type == iomap_type::HOLE || type == iomap_type::UNWRITTEN);
 }
 
 /*
@@ -153,8 +154,8 @@ int iomap_zero_range(inode *node, loff_t pos, loff_t len, bool *did_zero, const 
 			continue;
 		}
 		iter.processed = static_cast<long>(iomap_length(&iter));
-		if (!range_dirty ||
-		    (patched(Patch::kZeroRangeNoHoleFlush) && iter.map.type == iomap_type::HOLE))
+		if (!range_dirty || (patched(Patch::kZeroRangeNoHoleFlush) &&
+				     iomap_iter_srcmap(&iter)->type == iomap_type::HOLE))
 			continue;
 		range_dirty = false;
 		iter.processed = iomap_zero_iter_flush_and_stale(&iter);

@@ -3,6 +3,7 @@
 //
 // Lock order: folio lock -> ILOCK.
 #include "engine/kernel/block.h"
+#include "engine/kernel/bug.h"
 #include "engine/kernel/folio.h"
 #include "engine/kernel/iomap/folio_state.h"
 #include "engine/kernel/machine.h"
@@ -18,7 +19,9 @@ namespace
 {
 
 struct xfs_writepage_ctx : iomap_writepage_ctx {
-	std::uint32_t data_seq = 0; /* i_df.if_seq when map was looked up */
+	/* Of the forks, when map was looked up. */
+	std::uint32_t data_seq = 0;
+	std::uint32_t cow_seq = 0;
 };
 
 bool xfs_imap_valid(const xfs_writepage_ctx *wpc, const xfs_inode *ip, loff_t offset)
@@ -26,7 +29,62 @@ bool xfs_imap_valid(const xfs_writepage_ctx *wpc, const xfs_inode *ip, loff_t of
 	const loff_t start = wpc->map.offset;
 	if (offset < start || offset >= start + static_cast<loff_t>(wpc->map.length))
 		return false;
-	return wpc->data_seq == READ_ONCE(ip->i_df.if_seq);
+	/* A copy that is on its way stays where it is, whatever becomes of the data fork. */
+	if ((wpc->map.flags & IOMAP_F_SHARED) != 0)
+		return true;
+	if (wpc->data_seq != READ_ONCE(ip->i_df.if_seq))
+		return false;
+	return !xfs_inode_has_cow_data(ip) || wpc->cow_seq == READ_ONCE(ip->i_cow.if_seq);
+}
+
+/* *map ends before the COW fork's block. */
+void trim_to_cow(iomap *map, const xfs_fileoff_t *cow_fsb)
+{
+	if (cow_fsb == nullptr)
+		return;
+	const loff_t cow = XFS_FSB_TO_B(*cow_fsb);
+	if (cow > map->offset && cow < map->offset + static_cast<loff_t>(map->length))
+		map->length = static_cast<std::uint64_t>(cow - map->offset);
+}
+
+/*
+ * One look. The COW fork goes first, for what it has is newer. -EAGAIN: what it had was remapped or
+ * cancelled before it could be allocated.
+ */
+int xfs_map_blocks_once(xfs_writepage_ctx *wpc, xfs_inode *ip, loff_t offset, xfs_fileoff_t end_fsb)
+{
+	const xfs_fileoff_t fsb = XFS_B_TO_FSBT(offset);
+	iomap *map = &wpc->map;
+	std::size_t cursor;
+	xfs_bmbt_irec imap;
+	xfs_bmbt_irec cow;
+	const xfs_fileoff_t *cow_fsb = nullptr;
+
+	xfs_ilock_shared(ip);
+	if (xfs_inode_has_cow_data(ip) && xfs_iext_lookup_extent(&ip->i_cow, fsb, &cursor, &cow))
+		cow_fsb = &cow.br_startoff;
+	if (cow_fsb != nullptr && *cow_fsb <= fsb) {
+		wpc->cow_seq = READ_ONCE(ip->i_cow.if_seq);
+		xfs_iunlock_shared(ip);
+		return xfs_bmapi_convert_delalloc(ip, XFS_COW_FORK, offset, map, &wpc->cow_seq);
+	}
+	if (!xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &imap))
+		imap.br_startoff = end_fsb;
+	wpc->data_seq = READ_ONCE(ip->i_df.if_seq);
+	xfs_iunlock_shared(ip);
+
+	int error = 0;
+	if (imap.br_startoff > fsb)
+		*map = { .type = iomap_type::HOLE,
+			 .offset = XFS_FSB_TO_B(fsb),
+			 .length =
+				 static_cast<std::uint64_t>(XFS_FSB_TO_B(imap.br_startoff - fsb)) };
+	else if (imap.kind == block_kind::DELALLOC)
+		error = xfs_bmapi_convert_delalloc(ip, XFS_DATA_FORK, offset, map, &wpc->data_seq);
+	else
+		xfs_bmbt_to_iomap(map, &imap, 0, wpc->data_seq);
+	trim_to_cow(map, cow_fsb);
+	return error;
 }
 
 /* wpc->map is kept from block to block as long as the extents stay as they were. */
@@ -35,36 +93,27 @@ int xfs_map_blocks(iomap_writepage_ctx *context, inode *node, loff_t offset, std
 	FRAME(xfs_map_blocks);
 	auto *wpc = static_cast<xfs_writepage_ctx *>(context);
 	xfs_inode *ip = XFS_I(node);
-	const xfs_fileoff_t fsb = XFS_B_TO_FSBT(offset);
 	const xfs_fileoff_t end_fsb = XFS_B_TO_FSB(offset + static_cast<loff_t>(len));
-	std::size_t cursor;
-	xfs_bmbt_irec imap;
+	if (patched(Patch::kZoned))
+		return xfs_zoned_map_blocks(context, node, offset, len);
 	if (xfs_imap_valid(wpc, ip, offset))
 		return 0;
-	xfs_ilock_shared(ip);
-	if (!xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &imap))
-		imap.br_startoff = end_fsb;
-	wpc->data_seq = READ_ONCE(ip->i_df.if_seq);
-	xfs_iunlock_shared(ip);
-
-	iomap *map = &wpc->map;
-	if (imap.br_startoff > fsb) {
-		*map = { .type = iomap_type::HOLE,
-			 .offset = XFS_FSB_TO_B(fsb),
-			 .length =
-				 static_cast<std::uint64_t>(XFS_FSB_TO_B(imap.br_startoff - fsb)) };
-		return 0;
-	}
-	if (imap.kind == block_kind::DELALLOC)
-		return xfs_bmapi_convert_delalloc(ip, offset, map, &wpc->data_seq);
-	xfs_bmbt_to_iomap(map, &imap, 0, wpc->data_seq);
-	return 0;
+	/* The data fork has then what the COW fork had, or truncate has taken it. */
+	int error = xfs_map_blocks_once(wpc, ip, offset, end_fsb);
+	if (error == -EAGAIN)
+		error = xfs_map_blocks_once(wpc, ip, offset, end_fsb);
+	VM_WARN_ON_ONCE(error == -EAGAIN);
+	return error;
 }
 
 void xfs_prepare_ioend(iomap_ioend *ioend)
 {
 	FRAME(xfs_prepare_ioend);
-	if (ioend->io_type == iomap_type::UNWRITTEN || xfs_ioend_is_append(ioend))
+	const bool shared = (ioend->io_flags & IOMAP_F_SHARED) != 0;
+	if (shared)
+		xfs_reflink_convert_cow(XFS_I(ioend->io_inode), ioend->io_offset, ioend->io_bytes);
+	if (shared || patched(Patch::kZoned) || ioend->io_type == iomap_type::UNWRITTEN ||
+	    xfs_ioend_is_append(ioend))
 		ioend->io_bio->end_io = xfs_end_bio;
 }
 
@@ -80,7 +129,7 @@ void xfs_discard_folio(folio *f, loff_t pos)
 	/* In 6.2: at the folio's start, this is no byte at all. */
 	if (patched(Patch::kPunchByteRange) && !patched(Patch::kDiscardToFolioEnd))
 		end = (pos + size - 1) / size * size;
-	xfs_bmap_punch_delalloc_range(XFS_I(f->mapping.load()->host), pos, end);
+	xfs_bmap_punch_delalloc_range(XFS_I(f->mapping.load()->host), XFS_DATA_FORK, pos, end);
 }
 
 constexpr iomap_writeback_ops xfs_writeback_ops = {

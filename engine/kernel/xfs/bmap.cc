@@ -26,9 +26,13 @@ bool isnullstartblock(const xfs_bmbt_irec &rec)
 	return rec.kind == block_kind::DELALLOC;
 }
 
-void xfs_iext_inc_seq(xfs_ifork *ifp)
+void xfs_iext_inc_seq(xfs_inode *ip, xfs_fork whichfork)
 {
+	xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
 	ifp->if_seq.write_once(ifp->if_seq.peek() + 1);
+	/* Who has no ILOCK asks whether there is anything. */
+	if (whichfork == XFS_COW_FORK)
+		ifp->if_bytes.store(ifp->extents.size());
 }
 
 /* ---- space: alloc_lock ---- */
@@ -110,10 +114,11 @@ void remove_part(xfs_ifork *ifp, std::size_t cursor, const xfs_bmbt_irec &del)
 	}
 }
 
-void xfs_bmap_del_extent_delay(xfs_inode *ip, std::size_t cursor, const xfs_bmbt_irec &del)
+void xfs_bmap_del_extent_delay(xfs_inode *ip, xfs_fork whichfork, std::size_t cursor,
+			       const xfs_bmbt_irec &del)
 {
-	remove_part(&ip->i_df, cursor, del);
-	xfs_iext_inc_seq(&ip->i_df);
+	remove_part(xfs_ifork_ptr(ip, whichfork), cursor, del);
+	xfs_iext_inc_seq(ip, whichfork);
 	ip->i_delayed_blks -= del.br_blockcount;
 	return_space(ip->i_sb, del.br_blockcount);
 }
@@ -135,46 +140,51 @@ bool xfs_iext_lookup_extent_before(const xfs_ifork *ifp, xfs_fileoff_t *end, std
 }
 
 /* The DELALLOC extent at the cursor gets blocks. 0, -ENOSPC. */
-int xfs_bmapi_allocate(xfs_inode *ip, std::size_t cursor)
+int xfs_bmapi_allocate(xfs_inode *ip, xfs_fork whichfork, std::size_t cursor)
 {
 	FRAME(xfs_bmapi_allocate);
+	xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
 	if (should_fail("space"))
 		return -ENOSPC;
-	xfs_bmbt_irec rec = ip->i_df.extents[cursor];
+	xfs_bmbt_irec rec = ifp->extents[cursor];
 	rec.br_startblock = allocate_blocks(ip->i_sb, rec.br_blockcount, rec.br_blockcount);
 	if (rec.br_startblock == BLOCK_HOLE)
 		return -ENOSPC;
 	rec.kind = block_kind::UNWRITTEN;
 	ip->i_delayed_blks -= rec.br_blockcount;
-	remove_part(&ip->i_df, cursor, rec);
-	insert_extent(&ip->i_df, rec);
-	xfs_iext_inc_seq(&ip->i_df);
+	remove_part(ifp, cursor, rec);
+	insert_extent(ifp, rec);
+	xfs_iext_inc_seq(ip, whichfork);
 	return 0;
 }
 
-int xfs_bmapi_convert_one_delalloc(xfs_inode *ip, loff_t offset, iomap *map, std::uint32_t *seq)
+int xfs_bmapi_convert_one_delalloc(xfs_inode *ip, xfs_fork whichfork, loff_t offset, iomap *map,
+				   std::uint32_t *seq)
 {
 	FRAME(xfs_bmapi_convert_one_delalloc);
+	const xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
+	const unsigned flags = whichfork == XFS_COW_FORK ? unsigned{ IOMAP_F_SHARED } : 0;
 	const xfs_fileoff_t fsb = XFS_B_TO_FSBT(offset);
 	std::size_t cursor;
 	xfs_bmbt_irec got;
 	int error = 0;
 	xfs_ilock(ip);
 	const bool there =
-		xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &got) && got.br_startoff <= fsb;
-	VM_WARN_ON_ONCE(!there); /* Linux asserts that this is for the COW fork */
+		xfs_iext_lookup_extent(ifp, fsb, &cursor, &got) && got.br_startoff <= fsb;
+	/* Of the COW fork it may have been remapped meanwhile, or cancelled. */
+	VM_WARN_ON_ONCE(!there && whichfork != XFS_COW_FORK);
 	if (!there) {
 		xfs_iunlock(ip);
 		return -EAGAIN;
 	}
 	/* Else somebody else has converted it meanwhile. */
 	if (isnullstartblock(got)) {
-		error = xfs_bmapi_allocate(ip, cursor);
-		xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &got);
+		error = xfs_bmapi_allocate(ip, whichfork, cursor);
+		xfs_iext_lookup_extent(ifp, fsb, &cursor, &got);
 	}
 	if (error == 0) {
-		xfs_bmbt_to_iomap(map, &got, 0, xfs_iomap_inode_sequence(ip, 0));
-		*seq = ip->i_df.if_seq.peek();
+		xfs_bmbt_to_iomap(map, &got, flags, xfs_iomap_inode_sequence(ip, flags));
+		*seq = ifp->if_seq.peek();
 		xfs_trans_commit(ip);
 	}
 	xfs_iunlock(ip);
@@ -211,78 +221,111 @@ bool xfs_iext_lookup_extent(const xfs_ifork *ifp, xfs_fileoff_t fsb, std::size_t
 	return true;
 }
 
-int xfs_bmapi_reserve_delalloc(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len,
-			       std::uint64_t prealloc, xfs_bmbt_irec *got)
+/*
+ * A reservation of the COW fork is made larger, to whole units of cowextsize, as far as the fork has room,
+ * so that blocks beside each other are copied to blocks beside each other.
+ */
+static void xfs_bmap_extsize_align(const xfs_ifork *ifp, xfs_fileoff_t *start, xfs_fileoff_t *end)
+{
+	xfs_fileoff_t first = *start / kCowExtentBlocks * kCowExtentBlocks;
+	xfs_fileoff_t last = (*end + kCowExtentBlocks - 1) / kCowExtentBlocks * kCowExtentBlocks;
+	for (const xfs_bmbt_irec &each : ifp->extents) {
+		if (each.end() <= *start)
+			first = std::max(first, each.end());
+		else
+			last = std::min(last, each.br_startoff);
+	}
+	*start = first;
+	*end = last;
+}
+
+int xfs_bmapi_reserve_delalloc(xfs_inode *ip, xfs_fork whichfork, xfs_fileoff_t fsb,
+			       std::uint64_t len, std::uint64_t prealloc, xfs_bmbt_irec *got)
 {
 	FRAME(xfs_bmapi_reserve_delalloc);
+	xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
 	std::size_t cursor;
 	xfs_bmbt_irec next;
-	std::uint64_t count = len + prealloc;
-	if (xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &next))
-		count = std::min(count, next.br_startoff - fsb);
+	xfs_fileoff_t start = fsb;
+	xfs_fileoff_t end = fsb + len + prealloc;
+	if (xfs_iext_lookup_extent(ifp, fsb, &cursor, &next))
+		end = std::min(end, next.br_startoff);
+	if (whichfork == XFS_COW_FORK && !patched(Patch::kZoned))
+		xfs_bmap_extsize_align(ifp, &start, &end);
+	const std::uint64_t count = end - start;
 	if (should_fail("space") || !reserve_space(ip->i_sb, count))
 		return -ENOSPC;
-	*got = { .br_startoff = fsb, .br_blockcount = count, .kind = block_kind::DELALLOC };
-	insert_extent(&ip->i_df, *got);
-	xfs_iext_inc_seq(&ip->i_df);
+	*got = { .br_startoff = start, .br_blockcount = count, .kind = block_kind::DELALLOC };
+	insert_extent(ifp, *got);
+	xfs_iext_inc_seq(ip, whichfork);
 	ip->i_delayed_blks += count;
+	if (whichfork == XFS_COW_FORK && (prealloc != 0 || start < fsb || count > len))
+		ip->i_cowblocks = true;
 	return 0;
 }
 
-void xfs_bmap_punch_delalloc_range(xfs_inode *ip, loff_t start_byte, loff_t end_byte)
+void xfs_bmap_punch_delalloc_range(xfs_inode *ip, xfs_fork whichfork, loff_t start_byte,
+				   loff_t end_byte)
 {
 	FRAME(xfs_bmap_punch_delalloc_range);
+	const xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
 	const xfs_fileoff_t start = XFS_B_TO_FSBT(start_byte);
 	xfs_fileoff_t end = XFS_B_TO_FSB(end_byte);
 	std::size_t cursor;
 	xfs_bmbt_irec got;
 	xfs_ilock(ip);
-	bool there = xfs_iext_lookup_extent_before(&ip->i_df, &end, &cursor, &got);
+	bool there = xfs_iext_lookup_extent_before(ifp, &end, &cursor, &got);
 	while (there && got.end() > start) {
 		xfs_bmbt_irec del = got;
 		xfs_trim_extent(&del, start, end - start);
 		if (del.br_blockcount != 0 && isnullstartblock(del))
-			xfs_bmap_del_extent_delay(ip, cursor, del);
+			xfs_bmap_del_extent_delay(ip, whichfork, cursor, del);
 		there = cursor != 0;
 		if (there)
-			got = ip->i_df.extents[--cursor];
+			got = ifp->extents[--cursor];
 	}
 	xfs_iunlock(ip);
 }
 
-int xfs_bmapi_convert_delalloc(xfs_inode *ip, loff_t offset, iomap *map, std::uint32_t *seq)
+int xfs_bmapi_convert_delalloc(xfs_inode *ip, xfs_fork whichfork, loff_t offset, iomap *map,
+			       std::uint32_t *seq)
 {
 	FRAME(xfs_bmapi_convert_delalloc);
-	return xfs_bmapi_convert_one_delalloc(ip, offset, map, seq);
+	return xfs_bmapi_convert_one_delalloc(ip, whichfork, offset, map, seq);
 }
 
-void xfs_bmapi_convert_unwritten(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len)
+void xfs_bmapi_convert_unwritten(xfs_inode *ip, xfs_fork whichfork, xfs_fileoff_t fsb,
+				 std::uint64_t len)
 {
 	FRAME(xfs_bmapi_convert_unwritten);
-	for (std::size_t at = 0; at < ip->i_df.extents.size(); at++) {
-		xfs_bmbt_irec part = ip->i_df.extents[at];
+	xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
+	for (std::size_t at = 0; at < ifp->extents.size(); at++) {
+		xfs_bmbt_irec part = ifp->extents[at];
 		xfs_trim_extent(&part, fsb, len);
 		if (part.br_blockcount == 0 || part.kind != block_kind::UNWRITTEN)
 			continue;
-		remove_part(&ip->i_df, at, part);
+		remove_part(ifp, at, part);
 		part.kind = block_kind::WRITTEN;
-		at = insert_extent(&ip->i_df, part);
-		xfs_iext_inc_seq(&ip->i_df);
+		at = insert_extent(ifp, part);
+		xfs_iext_inc_seq(ip, whichfork);
 	}
 }
 
-void xfs_bunmapi(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len)
+void xfs_bunmapi(xfs_inode *ip, xfs_fork whichfork, xfs_fileoff_t fsb, std::uint64_t len)
 {
-	for (std::size_t at = ip->i_df.extents.size(); at-- > 0;) {
-		xfs_bmbt_irec part = ip->i_df.extents[at];
+	xfs_ifork *ifp = xfs_ifork_ptr(ip, whichfork);
+	for (std::size_t at = ifp->extents.size(); at-- > 0;) {
+		xfs_bmbt_irec part = ifp->extents[at];
 		xfs_trim_extent(&part, fsb, len);
 		if (part.br_blockcount == 0)
 			continue;
 		if (isnullstartblock(part)) {
-			xfs_bmap_del_extent_delay(ip, at, part);
+			xfs_bmap_del_extent_delay(ip, whichfork, at, part);
 		} else {
-			remove_part(&ip->i_df, at, part);
-			xfs_iext_inc_seq(&ip->i_df);
+			remove_part(ifp, at, part);
+			xfs_iext_inc_seq(ip, whichfork);
+			if (whichfork == XFS_DATA_FORK && ip->is_reflink.peek())
+				xfs_refcount_decrease_extent(ip->i_sb, part);
 		}
 	}
 }
@@ -298,7 +341,9 @@ int xfs_bmapi_write(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len)
 		if (xfs_iext_lookup_extent(&ip->i_df, fsb, &cursor, &next)) {
 			if (next.br_startoff <= fsb) {
 				const int error =
-					isnullstartblock(next) ? xfs_bmapi_allocate(ip, cursor) : 0;
+					isnullstartblock(next)
+						? xfs_bmapi_allocate(ip, XFS_DATA_FORK, cursor)
+						: 0;
 				if (error != 0)
 					return error;
 				fsb = next.end();
@@ -306,15 +351,14 @@ int xfs_bmapi_write(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64_t len)
 			}
 			count = std::min(count, next.br_startoff - fsb);
 		}
-		const std::uint64_t first =
-			should_fail("space") ? BLOCK_HOLE : allocate_blocks(ip->i_sb, count, 0);
+		const std::uint64_t first = xfs_alloc_blocks(ip->i_sb, count);
 		if (first == BLOCK_HOLE)
 			return -ENOSPC;
 		insert_extent(&ip->i_df, { .br_startoff = fsb,
 					   .br_blockcount = count,
 					   .kind = block_kind::UNWRITTEN,
 					   .br_startblock = first });
-		xfs_iext_inc_seq(&ip->i_df);
+		xfs_iext_inc_seq(ip, XFS_DATA_FORK);
 		fsb += count;
 	}
 	return 0;
@@ -335,7 +379,18 @@ void xfs_bmap_shift(xfs_inode *ip, xfs_fileoff_t fsb, long blocks)
 				insert_extent(&ip->i_df, part);
 		}
 	}
-	xfs_iext_inc_seq(&ip->i_df);
+	xfs_iext_inc_seq(ip, XFS_DATA_FORK);
+}
+
+void xfs_bmap_map_extent(xfs_inode *ip, const xfs_bmbt_irec &rec)
+{
+	insert_extent(&ip->i_df, rec);
+	xfs_iext_inc_seq(ip, XFS_DATA_FORK);
+}
+
+std::uint64_t xfs_alloc_blocks(super_block *sb, std::uint64_t blocks)
+{
+	return should_fail("space") ? BLOCK_HOLE : allocate_blocks(sb, blocks, 0);
 }
 
 void xfs_map_block(inode *node, std::uint64_t index, std::uint64_t block)

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/kernel/block.h"
+#include "engine/kernel/bug.h"
 #include "engine/kernel/machine.h"
 #include "engine/kernel/xfs/xfs_inode.h"
 #include "scheduler/frame.h"
@@ -32,14 +33,21 @@ loff_t ioend_end(const iomap_ioend *ioend)
 	return ioend->io_offset + static_cast<loff_t>(ioend->io_size);
 }
 
+/* What is behind the data of the request is not on the disk: a crash would show zeros for it. */
+void set_disk_size(xfs_inode *ip, const iomap_ioend *ioend, loff_t size)
+{
+	VM_WARN_ON_ONCE(size > ioend->io_data_end);
+	ip->i_disksize.store(size);
+}
+
 void xfs_iomap_write_unwritten(xfs_inode *ip, const iomap_ioend *ioend)
 {
 	FRAME(xfs_iomap_write_unwritten);
 	const xfs_fileoff_t fsb = XFS_B_TO_FSBT(ioend->io_offset);
 	xfs_ilock(ip);
-	xfs_bmapi_convert_unwritten(ip, fsb, XFS_B_TO_FSB(ioend_end(ioend)) - fsb);
+	xfs_bmapi_convert_unwritten(ip, XFS_DATA_FORK, fsb, XFS_B_TO_FSB(ioend_end(ioend)) - fsb);
 	if (const loff_t size = xfs_new_eof(ip, ioend_end(ioend)))
-		ip->i_disksize.store(size);
+		set_disk_size(ip, ioend, size);
 	xfs_trans_commit(ip);
 	xfs_iunlock(ip);
 }
@@ -49,7 +57,7 @@ void xfs_setfilesize(xfs_inode *ip, const iomap_ioend *ioend)
 	FRAME(xfs_setfilesize);
 	xfs_ilock(ip);
 	if (const loff_t size = xfs_new_eof(ip, ioend_end(ioend))) {
-		ip->i_disksize.store(size);
+		set_disk_size(ip, ioend, size);
 		xfs_trans_commit(ip);
 	}
 	xfs_iunlock(ip);
@@ -60,7 +68,18 @@ void xfs_end_ioend(iomap_ioend *ioend)
 	FRAME(xfs_end_ioend);
 	xfs_inode *ip = XFS_I(ioend->io_inode);
 	const int error = ioend->io_bio->status;
-	if (error == 0 && ioend->io_type == iomap_type::UNWRITTEN)
+	const bool shared = (ioend->io_flags & IOMAP_F_SHARED) != 0;
+	if (error != 0 && shared) {
+		xfs_reflink_cancel_cow_range(ip, ioend->io_offset,
+					     ioend_end(ioend) - ioend->io_offset);
+		xfs_bmap_punch_delalloc_range(ip, XFS_DATA_FORK, ioend->io_offset,
+					      ioend_end(ioend));
+	}
+	if (error == 0 && patched(Patch::kZoned))
+		xfs_zoned_end_io(ip, ioend);
+	else if (error == 0 && shared)
+		xfs_reflink_end_cow(ip, ioend->io_offset, ioend->io_bytes);
+	else if (error == 0 && ioend->io_type == iomap_type::UNWRITTEN)
 		xfs_iomap_write_unwritten(ip, ioend);
 	if (error == 0 && xfs_ioend_is_append(ioend))
 		xfs_setfilesize(ip, ioend);

@@ -3,7 +3,7 @@
 // and xfs_bmap_util.c of 6.12).
 //
 // Left out: a transaction for each extent (all of a range changes under one hold of ILOCK, as
-// ILOCK is held over the transactions in Linux, too), unshare, RT extents, quota.
+// ILOCK is held over the transactions in Linux, too), RT extents, quota.
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> ILOCK.
 #include <fcntl.h>
@@ -33,18 +33,6 @@ loff_t round_up(loff_t pos, loff_t size)
 	return round_down(pos + size - 1, size);
 }
 
-/* Writes what is dirty of the pages that have these bytes, and takes them out of the cache. */
-int xfs_flush_unmap_range(xfs_inode *ip, loff_t offset, loff_t len)
-{
-	FRAME(xfs_flush_unmap_range);
-	const loff_t start = round_down(offset, page_size());
-	const loff_t end = round_up(offset + len, page_size()) - 1;
-	const int error = filemap_write_and_wait_range(ip->i_mapping, start, end);
-	if (error == 0)
-		truncate_pagecache_range(ip, start, end);
-	return error;
-}
-
 /* Whole blocks of the bytes become holes, the rest of the bytes zeros, up to the end of the file. */
 int xfs_free_file_space(xfs_inode *ip, loff_t offset, loff_t len)
 {
@@ -56,7 +44,7 @@ int xfs_free_file_space(xfs_inode *ip, loff_t offset, loff_t len)
 	const xfs_fileoff_t end = XFS_B_TO_FSBT(offset + len);
 	if (end > first) {
 		xfs_ilock(ip);
-		xfs_bunmapi(ip, first, end - first);
+		xfs_bunmapi(ip, XFS_DATA_FORK, first, end - first);
 		xfs_trans_commit(ip);
 		xfs_iunlock(ip);
 	}
@@ -93,11 +81,15 @@ int xfs_prepare_shift(xfs_inode *ip, loff_t offset)
 	FRAME(xfs_prepare_shift);
 	xfs_ilock(ip);
 	const xfs_fileoff_t eof = XFS_B_TO_FSB(i_size_read(ip));
-	xfs_bunmapi(ip, eof, ~std::uint64_t{ 0 } - eof);
+	xfs_bunmapi(ip, XFS_DATA_FORK, eof, ~std::uint64_t{ 0 } - eof);
 	xfs_trans_commit(ip);
 	xfs_iunlock(ip);
 	offset = round_down(offset, this_machine().geo.block_size);
-	return xfs_flush_unmap_range(ip, offset, i_size_read(ip) - offset);
+	const int error = xfs_flush_unmap_range(ip, offset, i_size_read(ip) - offset);
+	/* Nothing is on its way to a copy any more: what is left of them must not stay where it is. */
+	if (error == 0 && xfs_inode_has_cow_data(ip))
+		xfs_reflink_cancel_cow_range(ip, offset, LLONG_MAX_POS / 2);
+	return error;
 }
 
 int xfs_collapse_file_space(xfs_inode *ip, loff_t offset, loff_t len)
@@ -160,7 +152,7 @@ long fallocate_locked(xfs_inode *ip, int mode, loff_t offset, loff_t len)
 				ip->i_mapping, round_down(size, page_size()), LLONG_MAX_POS);
 		break;
 	case FALLOC_FL_ZERO_RANGE: {
-		if (patched(Patch::kForceZeroRange)) {
+		if (patched(Patch::kForceZeroRange) || patched(Patch::kZoned)) {
 			error = xfs_zero_range(ip, offset, len, nullptr);
 			break;
 		}
@@ -173,7 +165,14 @@ long fallocate_locked(xfs_inode *ip, int mode, loff_t offset, loff_t len)
 			error = xfs_alloc_file_space(ip, offset, len);
 		break;
 	}
+	case FALLOC_FL_UNSHARE_RANGE:
+		error = xfs_reflink_unshare(ip, offset, len);
+		if (error == 0)
+			error = xfs_alloc_file_space(ip, offset, len);
+		break;
 	case 0:
+		if (patched(Patch::kZoned))
+			return -EOPNOTSUPP; /* blocks in advance are no use if none is overwritten */
 		error = xfs_alloc_file_space(ip, offset, len);
 		break;
 	default:
@@ -188,6 +187,17 @@ long fallocate_locked(xfs_inode *ip, int mode, loff_t offset, loff_t len)
 }
 
 } // namespace
+
+int xfs_flush_unmap_range(xfs_inode *ip, loff_t offset, loff_t len)
+{
+	FRAME(xfs_flush_unmap_range);
+	const loff_t start = round_down(offset, page_size());
+	const loff_t end = round_up(offset + len, page_size()) - 1;
+	const int error = filemap_write_and_wait_range(ip->i_mapping, start, end);
+	if (error == 0)
+		truncate_pagecache_range(ip, start, end);
+	return error;
+}
 
 long xfs_file_fallocate(file *f, int mode, loff_t offset, loff_t len)
 {

@@ -5,6 +5,7 @@
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> ILOCK.
 #include <fcntl.h>
+#include <unistd.h>
 
 #include "engine/kernel/machine.h"
 #include "engine/kernel/mm.h"
@@ -98,6 +99,22 @@ int xfs_file_fsync(file *f, loff_t start, loff_t end, bool)
 	return error;
 }
 
+loff_t xfs_file_llseek(file *f, loff_t offset, int whence)
+{
+	FRAME(xfs_file_llseek);
+	switch (whence) {
+	case SEEK_HOLE:
+		offset = iomap_seek_hole(f->f_inode, offset, &xfs_seek_iomap_ops);
+		break;
+	case SEEK_DATA:
+		offset = iomap_seek_data(f->f_inode, offset, &xfs_seek_iomap_ops);
+		break;
+	default:
+		return generic_file_llseek(f, offset, whence);
+	}
+	return offset < 0 ? offset : vfs_setpos(f, offset);
+}
+
 /* invalidate_lock, shared, keeps truncate and hole punch away. */
 unsigned xfs_filemap_page_mkwrite(folio *f, address_space *mapping)
 {
@@ -117,9 +134,10 @@ const file_operations xfs_file_operations = {
 	.write_iter = xfs_file_write_iter,
 	.mmap = nullptr,
 	.fsync = xfs_file_fsync,
-	.llseek = generic_file_llseek,
+	.llseek = xfs_file_llseek,
 	.fallocate = xfs_file_fallocate,
 	.page_mkwrite = xfs_filemap_page_mkwrite,
+	.remap_file_range = xfs_file_remap_range,
 };
 
 } // namespace kernel

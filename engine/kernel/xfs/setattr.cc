@@ -19,7 +19,8 @@ void xfs_itruncate_extents_flags(xfs_inode *ip, loff_t size)
 {
 	FRAME(xfs_itruncate_extents_flags);
 	const xfs_fileoff_t first = XFS_B_TO_FSB(size);
-	xfs_bunmapi(ip, first, ~std::uint64_t{ 0 } - first);
+	xfs_bunmapi(ip, XFS_DATA_FORK, first, ~std::uint64_t{ 0 } - first);
+	xfs_reflink_cancel_cow_blocks(ip, first, ~std::uint64_t{ 0 } - first);
 }
 
 } // namespace

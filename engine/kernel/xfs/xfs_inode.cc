@@ -48,7 +48,7 @@ std::uint64_t xfs_peek_block_count(const inode *node)
 
 /*
  * What was reserved and not written is a leak: nobody would ever give it back. Behind the end of the
- * file it may be there for writes to come, and goes with the inode.
+ * file, and in the COW fork, it may be there for writes to come, and goes with the inode.
  */
 void xfs_evict_inode(inode *node)
 {
@@ -65,9 +65,17 @@ void xfs_evict_inode(inode *node)
 		delalloc_below_eof = delalloc_below_eof || rec.br_startoff < eof;
 		delalloc_behind_eof = delalloc_behind_eof || rec.end() > eof;
 	}
+	bool delalloc_cow = false;
+	for (const xfs_bmbt_irec &rec : ip->i_cow.extents) {
+		if (rec.kind != block_kind::DELALLOC)
+			continue;
+		delayed += rec.br_blockcount;
+		delalloc_cow = true;
+	}
 	VM_WARN_ON_ONCE(delayed != ip->i_delayed_blks);
 	VM_WARN_ON_ONCE(delalloc_below_eof);
 	VM_WARN_ON_ONCE(delalloc_behind_eof && !ip->i_eofblocks);
+	VM_WARN_ON_ONCE(delalloc_cow && !ip->i_cowblocks);
 }
 
 void xfs_spawn_daemons(interleaf::Scheduler &scheduler)
