@@ -54,7 +54,7 @@ class HappensBefore {
   // Forgets everything; `tasks` tasks take part.
   void begin(unsigned tasks);
   // `task` performs what it announced. Returns the number of the event.
-  EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
+  [[gnu::always_inline]] EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
     const EventNumber number = size_;
     if (number == capacity_) [[unlikely]]
       grow();
