@@ -156,6 +156,17 @@ void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
   }
 }
 
+// As a rule of a search that prunes.
+[[gnu::always_inline]] inline TaskId Scheduler::only_choice() {
+  end_stay();  // who goes on then need not be who was picked
+  if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
+  if (runnable_ == 0) end_run(judge_hang());
+  if (epilogue_) return keep_running(*this, runnable_);
+  const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
+  if (sees_forced_) strategy_->forced(*this, only);
+  return only;
+}
+
 void Scheduler::decide() {
   const TaskMask runnable = runnable_;
   if (runnable == stay_->among && stay_->left != 0) {
@@ -182,16 +193,6 @@ void Scheduler::decide() {
   preemptions_ += runnable >> current_ & 1;
   set_current(next);
   fibers_->resume(next);
-}
-
-TaskId Scheduler::only_choice() {
-  end_stay();  // who goes on then need not be who was picked
-  if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
-  if (runnable_ == 0) end_run(judge_hang());
-  if (epilogue_) return keep_running(*this, runnable_);
-  const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
-  if (sees_forced_) strategy_->forced(*this, only);
-  return only;
 }
 
 TaskId Scheduler::wait_for_answer(TaskMask runnable) {
