@@ -22,6 +22,8 @@
 // dependent if any two of theirs are.
 #pragma once
 
+#include <cstdint>
+
 #include "scheduler/access.h"
 
 namespace interleaf {
@@ -29,20 +31,19 @@ namespace interleaf {
 // Operations of one class commute with each other; of two classes, they do not.
 enum class CommutingClass : std::uint8_t { kExclusive, kReads, kSharedHolders, kRcuReaders };
 
+// By bits, since a jump for each operation that is looked at would be mispredicted.
 constexpr CommutingClass commuting_class(Op op) {
-  switch (op) {
-    case Op::kRead:
-    case Op::kAwait:
-      return CommutingClass::kReads;
-    case Op::kAcquireShared:
-    case Op::kReleaseShared:
-      return CommutingClass::kSharedHolders;
-    case Op::kRcuLock:
-    case Op::kRcuUnlock:
-      return CommutingClass::kRcuReaders;
-    default:
-      return CommutingClass::kExclusive;
-  }
+  constexpr auto bits = [](Op of, CommutingClass as) {
+    return static_cast<std::uint64_t>(as) << 2 * static_cast<unsigned>(of);
+  };
+  constexpr std::uint64_t classes = bits(Op::kRead, CommutingClass::kReads) |
+                                    bits(Op::kAwait, CommutingClass::kReads) |
+                                    bits(Op::kAcquireShared, CommutingClass::kSharedHolders) |
+                                    bits(Op::kReleaseShared, CommutingClass::kSharedHolders) |
+                                    bits(Op::kRcuLock, CommutingClass::kRcuReaders) |
+                                    bits(Op::kRcuUnlock, CommutingClass::kRcuReaders);
+  static_assert(static_cast<unsigned>(Op::kAwait) < 32, "two bits for each");
+  return static_cast<CommutingClass>(classes >> 2 * static_cast<unsigned>(op) & 3);
 }
 
 // Of two operations on one object.

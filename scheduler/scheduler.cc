@@ -10,19 +10,12 @@
 
 #include "scheduler/detect/deadlock.h"
 #include "scheduler/fiber.h"
-#include "scheduler/leave.h"
 #include "scheduler/object_names.h"
 #include "scheduler/strategies/keep_running.h"
 
 namespace interleaf {
 
 constinit thread_local ThreadState t_state;
-
-namespace {
-constinit thread_local bool t_leaves = false;
-}  // namespace
-
-void leave_run() { t_leaves = true; }
 
 Frame::Frame(const Function& function) : task_(nullptr) {
   Scheduler* scheduler = t_state.running;
@@ -163,6 +156,29 @@ void Scheduler::tell_freed(const void* begin, std::size_t bytes) {
   }
 }
 
+// As a rule of a search that prunes.
+[[gnu::always_inline]] inline TaskId Scheduler::only_choice() {
+  end_stay();  // who goes on then need not be who was picked
+  if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
+  if (runnable_ == 0) end_run(judge_hang());
+  if (epilogue_) return keep_running(*this, runnable_);
+  const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
+  if (!sees_forced_) return only;
+  strategy_->forced(*this, only);
+  if (strategy_->leaves) [[unlikely]]
+    leave();
+  return only;
+}
+
+// Nobody resumes it.
+void Scheduler::leave() {
+  strategy_->leaves = false;
+  CHECK(current_ != kNoTask);
+  end_ = RunEnd::kPaused;
+  fibers_->resume_main();
+  CHECK(false);
+}
+
 void Scheduler::decide() {
   const TaskMask runnable = runnable_;
   if (runnable == stay_->among && stay_->left != 0) {
@@ -189,23 +205,6 @@ void Scheduler::decide() {
   preemptions_ += runnable >> current_ & 1;
   set_current(next);
   fibers_->resume(next);
-}
-
-TaskId Scheduler::only_choice() {
-  end_stay();  // who goes on then need not be who was picked
-  if (runnable_ == 0) runnable_ = std::exchange(quiet_, 0);
-  if (runnable_ == 0) end_run(judge_hang());
-  if (epilogue_) return keep_running(*this, runnable_);
-  const auto only = static_cast<TaskId>(std::countr_zero(runnable_));
-  if (sees_forced_) strategy_->forced(*this, only);
-  if (t_leaves) [[unlikely]] {
-    t_leaves = false;
-    CHECK(current_ != kNoTask);
-    end_ = RunEnd::kPaused;
-    fibers_->resume_main();
-    CHECK(false);  // nobody resumes it
-  }
-  return only;
 }
 
 TaskId Scheduler::wait_for_answer(TaskMask runnable) {

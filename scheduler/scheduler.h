@@ -288,6 +288,7 @@ class Scheduler {
   void decide();
   // One task alone can go on, or none.
   TaskId only_choice();
+  [[noreturn]] void leave();
   // The strategy paused: waits in the main context until it answers.
   TaskId wait_for_answer(TaskMask runnable);
   // The strategy is asked again, whatever it said of choices to come.

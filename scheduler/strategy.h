@@ -54,6 +54,11 @@ class Strategy {
   // steps are not recorded. Must not allocate.
   virtual bool sees_forced() const { return false; }
   virtual void forced(const Scheduler&, TaskId) {}
+  // Set by forced(): the run stops there (RunEnd::kPaused), as if pick() had returned kPause. It
+  // cannot be resumed, only left: the next is World::run or World::restore. Not before the first
+  // step of a run.
+  bool leaves = false;
+
   // If true when a run starts or resumes, also() is told what the step of the current task that was
   // performed last does besides its announced access (Scheduler::also), and which objects it frees
   // (Op::kFree).

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "scheduler/check.h"
-#include "scheduler/leave.h"
 
 namespace interleaf {
 
@@ -149,7 +148,7 @@ void BoundedWalk::forced(const Scheduler& s, TaskId only) {
   if (reduces_ && s.current_id() != kNoTask && s.choices() == path.size() &&
       (doomed_ || (only != s.current_id() && !seen_.insert(key_at(s, task_bit(only)))))) {
     pause_ = Pause::kSeen;
-    leave_run();
+    leaves = true;
     return;
   }
   detour_ = kNoTask;

@@ -92,6 +92,7 @@ void DporWalk::fall_asleep(const DporStep& step) {
 
 void DporWalk::go_on_from(const Mark& mark) {
   at_ = mark.events;
+  finished_ = 0;
   open_step_ = kNoEvent;
   saved_choice_ = mark.choices;
   saved_step_ = mark.step;
@@ -100,6 +101,7 @@ void DporWalk::go_on_from(const Mark& mark) {
 
 void DporWalk::begin(std::uint64_t) {
   at_ = 0;
+  finished_ = 0;
   saved_step_ = 0;
   saved_choice_ = kNever;
   pause_ = Pause::kNone;
@@ -241,29 +243,6 @@ TaskId DporWalk::preferred(const Scheduler& s, TaskMask candidates) const {
 // ---- steps
 // ---------------------------------------------------------------------------------------
 
-// `task` is about to perform what it announced, chosen at path_[place], or forced. What else the
-// step does is not known yet.
-void DporWalk::perform(const Scheduler& s, TaskId task, std::uint32_t place) {
-  const Access& access = s.task(task).next;
-  log_.add(task, access, place);
-  users_.add(task, access);
-  open_step_ = at_++;
-  open_mark_ = s.arena().used();
-  ++events;
-}
-
-void DporWalk::settle(const Scheduler& s) {
-  if (open_step_ != kNoEvent) {
-    const LoggedEvent& step = log_[open_step_];
-    const bool quiet = !step.joins && step.choice == kForced && sleep_ == 0 && besides_.empty();
-    if (!quiet) complete_step(s);
-    open_step_ = kNoEvent;
-  }
-  const TaskMask all = (TaskMask{1} << s.task_count()) - 1;
-  const TaskMask not_runnable = all & ~s.runnable();
-  if (not_runnable != 0) look_at_blocked(s, not_runnable);
-}
-
 // What the last step races with, and who need not sleep after it.
 void DporWalk::complete_step(const Scheduler& s) {
   const EventNumber first = open_step_;
@@ -327,7 +306,10 @@ void DporWalk::look_at_blocked(const Scheduler& s, TaskMask tasks) {
   for (TaskMask rest = tasks; rest != 0; rest &= rest - 1) {
     const auto id = static_cast<TaskId>(std::countr_zero(rest));
     const Task& task = s.task(id);
-    if (task.finished) continue;
+    if (task.finished) {
+      finished_ |= task_bit(id);
+      continue;
+    }
     if (id == ran || touched_by_last_step(task.next.object)) look_at_blocked(id, task.next);
   }
 }

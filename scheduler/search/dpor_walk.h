@@ -118,9 +118,28 @@ class DporWalk final : public Strategy {
   DporNode& append(TaskMask enabled, std::uint8_t taken, bool data);
   void fall_asleep(const DporStep& step);
   TaskId preferred(const Scheduler& s, TaskMask candidates) const;
-  void perform(const Scheduler& s, TaskId task, std::uint32_t place);
+  // `task` is about to perform what it announced, chosen at path_[place], or forced. What else the
+  // step does is not known yet.
+  [[gnu::always_inline]] void perform(const Scheduler& s, TaskId task, std::uint32_t place) {
+    const Access& access = s.task(task).next;
+    log_.add(task, access, place);
+    users_.add(task, access);
+    open_step_ = at_++;
+    if (place != kForced) open_mark_ = s.arena().used();
+    ++events;
+  }
   // All that the last step did is known: what comes of that before the next one.
-  void settle(const Scheduler& s);
+  [[gnu::always_inline]] void settle(const Scheduler& s) {
+    if (open_step_ != kNoEvent) {
+      const LoggedEvent& step = log_[open_step_];
+      const bool quiet = !step.joins && step.choice == kForced && sleep_ == 0 && besides_.empty();
+      if (!quiet) complete_step(s);
+      open_step_ = kNoEvent;
+    }
+    const TaskMask all = (TaskMask{1} << s.task_count()) - 1;
+    const TaskMask blocked = all & ~(s.runnable() | finished_);
+    if (blocked != 0) look_at_blocked(s, blocked);
+  }
   void complete_step(const Scheduler& s);
   void reverse_races(EventNumber first);
   void wake(const Scheduler& s, EventNumber first);
@@ -150,7 +169,8 @@ class DporWalk final : public Strategy {
   ObjectUsers users_;
   EventNumber at_ = 0;                // events performed in the run at hand
   EventNumber open_step_ = kNoEvent;  // the step that is under way began with it
-  std::uint64_t open_mark_ = 0;       // memory from here on was made by that step
+  std::uint64_t open_mark_ = 0;       // memory from here on was made by it, if it was chosen
+  TaskMask finished_ = 0;             // tasks known to have finished in the run at hand
   TaskMask sleep_ = 0;
   std::vector<Besides> besides_;  // of those who sleep
   Pause pause_ = Pause::kNone;

@@ -114,6 +114,7 @@ void DporWorker::save() {
 
 void DporWorker::note(const RunResult& run) {
   const DporOptions& options = shared_.options;
+  if (run.clean() && options.sample_max == 0 && !options.ended) return;
   const std::vector<std::string> signatures = dpor_signatures(options, run);
   const bool sampled =
       options.sample_max != 0 && run.left == 0 &&

@@ -10,6 +10,7 @@ void HappensBefore::begin(unsigned tasks) {
   tasks_ = tasks;
   width_ = (tasks + kBlock - 1) / kBlock * kBlock;
   size_ = 0;
+  capacity_ = 0;
   events_.clear();
   clocks_.clear();
   last_of_object_.assign(64, kNoEvent);
@@ -17,9 +18,9 @@ void HappensBefore::begin(unsigned tasks) {
 }
 
 void HappensBefore::grow() {
-  const std::size_t capacity = std::max<std::size_t>(256, 2 * events_.size());
-  events_.resize(capacity);
-  clocks_.resize(capacity * width_);
+  capacity_ = std::max<EventNumber>(256, 2 * capacity_);
+  events_.resize(capacity_);
+  clocks_.resize(std::size_t{capacity_} * width_);
 }
 
 void HappensBefore::grow_objects(std::uint32_t object) {
@@ -28,7 +29,7 @@ void HappensBefore::grow_objects(std::uint32_t object) {
 
 void HappensBefore::also(Op op, std::uint32_t object) {
   const EventNumber number = size_;
-  if (number == events_.size()) [[unlikely]]
+  if (number == capacity_) [[unlikely]]
     grow();
   LoggedEvent& event = events_[number];
   event = events_[number - 1];

@@ -43,8 +43,9 @@ struct LoggedEvent {
   TaskId task;
   Op op;
   std::uint8_t value;  // of a data choice; kNoValue: not told, or none
-  bool gated : 1;      // only some states of the object allowed it
-  bool joins : 1;      // of the event that began a step: see joins()
+  bool gated : 1;  // only some states of the object allowed it
+  bool joins : 7;  // of the event that began a step: see joins(); as wide as the rest of
+                           // the byte, so that an event is written without reading what was there
 };
 static_assert(sizeof(LoggedEvent) == 32);
 
@@ -53,9 +54,9 @@ class HappensBefore {
   // Forgets everything; `tasks` tasks take part.
   void begin(unsigned tasks);
   // `task` performs what it announced. Returns the number of the event.
-  EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
+  [[gnu::always_inline]] EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
     const EventNumber number = size_;
-    if (number == events_.size()) [[unlikely]]
+    if (number == capacity_) [[unlikely]]
       grow();
     const EventNumber before = std::exchange(last_of_task_[task], number);
     const std::uint32_t* const from = clock_or_none(before);
@@ -90,9 +91,9 @@ class HappensBefore {
   const std::uint32_t* clock_or_none(EventNumber j) const {
     return j == kNoEvent ? kNothing : clock(j);
   }
+  // To kTasksMax numbers, of which those beyond tasks() come out as anything.
   void copy_clock(EventNumber j, std::uint32_t* to) const {
-    const std::uint32_t* const from = clock_or_none(j);
-    for (unsigned t = 0; t < tasks_; ++t) to[t] = from[t];
+    copy_row(clock_or_none(j), to);
   }
   // False only if all that the step of event `j` follows, the step before of its task does, too.
   bool joins(EventNumber j) const { return events_[events_[j].step].joins; }
@@ -171,6 +172,7 @@ class HappensBefore {
   unsigned tasks_ = 0;
   unsigned width_ = 0;  // of a row of clocks_: tasks_, rounded up to whole blocks
   EventNumber size_ = 0;
+  EventNumber capacity_ = 0;           // of events_ and clocks_
   std::vector<LoggedEvent> events_;    // the first size_
   std::vector<std::uint32_t> clocks_;  // width_ per event; those of a step's first event count
   std::vector<EventNumber> last_of_object_;
