@@ -43,9 +43,9 @@ struct LoggedEvent {
   TaskId task;
   Op op;
   std::uint8_t value;  // of a data choice; kNoValue: not told, or none
-  bool gated : 1;  // only some states of the object allowed it
-  bool joins : 7;  // of the event that began a step: see joins(); as wide as the rest of
-                           // the byte, so that an event is written without reading what was there
+  bool gated : 1;      // only some states of the object allowed it
+  bool joins : 7;      // of the event that began a step: see joins(); as wide as the rest of
+                       // the byte, so that an event is written without reading what was there
 };
 static_assert(sizeof(LoggedEvent) == 32);
 
@@ -54,7 +54,8 @@ class HappensBefore {
   // Forgets everything; `tasks` tasks take part.
   void begin(unsigned tasks);
   // `task` performs what it announced. Returns the number of the event.
-  [[gnu::always_inline]] EventNumber add(TaskId task, const Access& access, std::uint32_t choice = kNoChoice) {
+  [[gnu::always_inline]] EventNumber add(TaskId task, const Access& access,
+                                         std::uint32_t choice = kNoChoice) {
     const EventNumber number = size_;
     if (number == capacity_) [[unlikely]]
       grow();
@@ -92,9 +93,7 @@ class HappensBefore {
     return j == kNoEvent ? kNothing : clock(j);
   }
   // To kTasksMax numbers, of which those beyond tasks() come out as anything.
-  void copy_clock(EventNumber j, std::uint32_t* to) const {
-    copy_row(clock_or_none(j), to);
-  }
+  void copy_clock(EventNumber j, std::uint32_t* to) const { copy_row(clock_or_none(j), to); }
   // False only if all that the step of event `j` follows, the step before of its task does, too.
   bool joins(EventNumber j) const { return events_[events_[j].step].joins; }
   bool includes(const std::uint32_t* clock, EventNumber i) const {
