@@ -77,7 +77,7 @@ void ext4_set_iomap(iomap *map, const ext4_map &blocks, unsigned flags)
 /* ---- reading, writing ---- */
 
 int ext4_iomap_buffered_read_begin(inode *node, loff_t pos, std::uint64_t length, unsigned,
-				   iomap *map)
+				   iomap *map, iomap *)
 {
 	FRAME(ext4_iomap_buffered_read_begin);
 	ext4_map blocks = blocks_to_map(pos, length);
@@ -87,7 +87,7 @@ int ext4_iomap_buffered_read_begin(inode *node, loff_t pos, std::uint64_t length
 }
 
 int ext4_iomap_buffered_da_write_begin(inode *node, loff_t pos, std::uint64_t length, unsigned,
-				       iomap *map)
+				       iomap *map, iomap *)
 {
 	FRAME(ext4_iomap_buffered_da_write_begin);
 	ext4_map blocks = blocks_to_map(pos, length);
@@ -141,7 +141,8 @@ bool ext4_iomap_valid(inode *node, const iomap *map)
  *                                   B the extent is converted, PG_writeback goes
  *   2 nothing is dirty over it
  */
-int ext4_iomap_zero_begin(inode *node, loff_t pos, std::uint64_t length, unsigned, iomap *map)
+int ext4_iomap_zero_begin(inode *node, loff_t pos, std::uint64_t length, unsigned, iomap *map,
+			  iomap *)
 {
 	FRAME(ext4_iomap_zero_begin);
 	ext4_inode *ei = EXT4_I(node);
