@@ -422,7 +422,8 @@ TEST_F(Commands, PrintTheDocumentedJson) {
   expect_golden("fuzz-control.json", interleaf("fuzz control --json --seeds 0..9"));
   ASSERT_EQ(interleaf("run canary -o a.rec").status, 1);
   expect_golden("replay-canary.json", interleaf("replay --json a.rec"));
-  expect_golden("explore-control.json", interleaf("explore control --preemptions 0 --jobs 1 --json"));
+  expect_golden("explore-control.json",
+                interleaf("explore control --preemptions 0 --jobs 1 --json"));
   expect_golden("list-patches.json", interleaf("list patches --json"));
 }
 
