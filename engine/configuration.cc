@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "engine/kernel/ext4/ext4.h"
 #include "engine/nearest.h"
 #include "engine/user_error.h"
 #include "scheduler/check.h"
@@ -47,6 +48,16 @@ kernel::geometry to_kernel(const Geometry& geometry) {
   result.dioread_nolock = static_cast<unsigned>(geometry.dioread_nolock);
   result.sector_size = static_cast<unsigned>(geometry.sector_size);
   return result;
+}
+
+// A handle that fits into no transaction would wait for ever.
+void check_journal(const kernel::geometry& geometry, patch_set patches) {
+  const unsigned least = kernel::ext4_least_journal_blocks(geometry, patches);
+  if (geometry.journal_blocks == 0 || geometry.journal_blocks >= least) return;
+  throw UserError(
+      fmt::format("journal_blocks ({}) is too small for what ext4 changes in one transaction",
+                  geometry.journal_blocks),
+      "", fmt::format("make it {} or more, or 0 for a log without end", least));
 }
 
 // Adds and takes out what the command line says.
@@ -177,6 +188,7 @@ std::shared_ptr<const Configuration> configure(Scenario scenario, Overrides over
   Geometry& geometry = scenario.geometry;
   if (geometry.folio_batch == 0) geometry.folio_batch = c.kernel->folio_batch;
   c.geometry = to_kernel(geometry);
+  if (c.persona->name == "ext4") check_journal(c.geometry, c.patches);
   for (const DaemonSpec& daemon : scenario.daemons) {
     const auto scans = daemon.options.find("scans");
     if (scans != daemon.options.end()) {

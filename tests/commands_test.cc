@@ -128,6 +128,38 @@ TEST_F(Commands, ErrorsInAScenarioNameFileLineAndColumn) {
   EXPECT_NE(output.err.find("did you mean \"open\"?"), std::string::npos) << output.err;
 }
 
+TEST_F(Commands, RefuseALogThatHasNoRoomForAHandle) {
+  const auto with_log = [&](const std::string& blocks, const std::string& rest) {
+    write("log.yaml",
+          "title: t\nkernel: 6.12.95\ngeometry: {hpage_pages: 4, journal_blocks: " + blocks +
+              "}\nfiles:\n  f: absent\ntasks:\n  a:\n    - fd = open(\"f\", O_RDWR|O_CREAT)\n"
+              "    - pwrite(fd, pattern(1), 4K, 0)\n    - fsync(fd) = 0\n"
+              "    - ftruncate(fd, 100) = 0\n    - pwrite(fd, pattern(2), 16K, 4K)\n"
+              "    - fsync(fd) = 0\nexpect: {verdict: clean}\n");
+    return interleaf("fuzz ./log.yaml --seeds 0..99 " + rest);
+  };
+  const struct {
+    const char* most;   // that is too small
+    const char* least;  // that is not
+    const char* rest;
+  } cases[] = {
+      {"39", "40", ""},
+      {"23", "24", "--set dioread_nolock=0"},
+      {"23", "24", "--with ext4-iomap --with ext4-zero-on-extend --with ext4-zero-before-handle"}};
+  for (const auto& [most, least, rest] : cases) {
+    const Output refused = with_log(most, rest);
+    EXPECT_EQ(refused.status, 129) << rest;
+    EXPECT_NE(refused.err.find("journal_blocks (" + std::string(most) + ") is too small"),
+              std::string::npos)
+        << refused.err;
+    EXPECT_NE(refused.err.find("make it " + std::string(least) + " or more"), std::string::npos)
+        << refused.err;
+    const Output taken = with_log(least, rest);
+    EXPECT_EQ(taken.status, 0) << taken.out << taken.err;
+  }
+  EXPECT_EQ(with_log("1", "--persona xfs").status, 0);
+}
+
 TEST_F(Commands, CannotJudgePatchesThatExcludeEachOther) {
   const Output output =
       interleaf("run canary --with open-flush-under-lock --with open-flush-before-purge");

@@ -88,6 +88,7 @@ enum class Patch : std::uint8_t {
 	kExt4ZeroOnExtend, /* ext4-zero-on-extend: the block that held the old end of the file */
 	kExt4ZeroBeforeHandle, /* ext4-zero-before-handle: no parts of blocks under a handle */
 	kExt4TruncateCacheRange, /* ext4-truncate-cache-range: parts of blocks, too, by hole punch */
+	kExt4WriteEndNoHandle, /* ext4-write-end-no-handle: a longer file takes no handle at once */
 	kExt4Iomap, /* ext4-iomap: buffered I/O by iomap, without buffer heads */
 	kExt4ZeroBatchLocked, /* ext4-zero-batch-under-lock: look-up and batch under i_data_sem */
 	kCount,

@@ -9,7 +9,7 @@ namespace kernel
 
 using enum Patch;
 
-static constexpr std::array<patch_info, 5> kExt4Patches = { {
+static constexpr std::array<patch_info, 6> kExt4Patches = { {
 	{
 		.patch = kExt4ZeroOnExtend,
 		.slug = "ext4-zero-on-extend",
@@ -32,6 +32,14 @@ static constexpr std::array<patch_info, 5> kExt4Patches = { {
 		.commit = "",
 		.title =
 			"ext4: hole punch and zero range truncate parts of pages, and do not flush",
+		.source = "by calls measured: not in 6.1.192, in 6.12.117",
+	},
+	{
+		.patch = kExt4WriteEndNoHandle,
+		.slug = "ext4-write-end-no-handle",
+		.commit = "",
+		.title = "ext4: a write behind the end of the file starts no handle for the size "
+			 "in memory",
 		.source = "by calls measured: not in 6.1.192, in 6.12.117",
 	},
 	{

@@ -38,7 +38,9 @@ constexpr patch_set k6_0 = k5_15_4 | patch_bits({ kFolioTruncate, kUnmapByRmap }
 constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
 constexpr patch_set k6_2 = k6_1 | kIomap6_2;
 constexpr patch_set k6_6 = k6_2 | kIomap6_6 | patch_bit(kCollapseKeepsOldFolios);
-constexpr patch_set k6_12 = k6_6 | kIomap6_12 | patch_bits({ kNoVmExec, kExt4TruncateCacheRange });
+constexpr patch_set k6_12 =
+	k6_6 | kIomap6_12 |
+	patch_bits({ kNoVmExec, kExt4TruncateCacheRange, kExt4WriteEndNoHandle });
 constexpr patch_set k6_13 = k6_12 | patch_bit(kExt4ZeroOnExtend);
 constexpr patch_set k7_1 =
 	k6_13 | kIomap7_1 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });

@@ -20,6 +20,7 @@
 #include "engine/kernel/buffer.h"
 #include "engine/kernel/fs.h"
 #include "engine/kernel/jbd2/journal.h"
+#include "engine/kernel/patch.h"
 
 namespace kernel
 {
@@ -128,6 +129,8 @@ void ext4_jbd2_inode_add_write(handle_t *handle, inode *node, loff_t start, loff
 bool ext4_should_order_data();
 bool ext4_should_dioread_nolock();
 int ext4_writepage_trans_blocks();
+/* The smallest log that has a size and in which every handle fits into a transaction. */
+unsigned ext4_least_journal_blocks(const geometry &geo, patch_set patches);
 
 /* ---- the map: extents_status.cc. What changes it holds i_data_sem for write. ---- */
 

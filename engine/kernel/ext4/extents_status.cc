@@ -192,7 +192,8 @@ int ext4_map_blocks(handle_t *handle, inode *file_inode, ext4_map *map, unsigned
 	const std::uint64_t wanted = map->len;
 	es_access(node, interleaf::Op::kRead);
 	clip(node, map);
-	if (satisfies(map->es, flags))
+	BUG_ON(handle == nullptr && flags != 0);
+	if (handle == nullptr || satisfies(map->es, flags))
 		return on_disk(map->es) ? static_cast<int>(map->len) : 0;
 
 	int error = 0;

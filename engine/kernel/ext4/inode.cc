@@ -178,7 +178,8 @@ int ext4_da_write_begin(file *, address_space *mapping, loff_t pos, unsigned len
 
 /*
  * i_size grows with the folio locked, or writeback could see the bytes behind the end and zero
- * them. i_disksize follows when blocks are allocated for what is delayed up to there.
+ * them. i_disksize follows when blocks are allocated for what is delayed up to there; older kernels
+ * log the inode all the same.
  */
 int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
 		      folio *f, void *)
@@ -186,7 +187,7 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 	FRAME(ext4_da_write_end);
 	inode *node = mapping->host;
 	const loff_t old_size = node->i_size.load();
-	bool disksize_changed = false;
+	bool log_inode = false;
 	copied = block_write_end(f, static_cast<std::size_t>(pos - folio_pos(f)), len, copied);
 	const loff_t new_size = pos + copied;
 	if (copied != 0 && new_size > old_size) {
@@ -194,8 +195,10 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 		const auto last = static_cast<std::size_t>(new_size - 1 - folio_pos(f));
 		if (ext4_da_should_update_i_disksize(f, last)) {
 			ext4_update_i_disksize(node, new_size);
-			disksize_changed = true;
+			log_inode = true;
 		}
+		if (!patched(Patch::kExt4WriteEndNoHandle))
+			log_inode = true;
 	}
 	folio_unlock(f);
 	folio_put(f);
@@ -205,7 +208,7 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 		if (patched(Patch::kExt4ZeroOnExtend) && !patched(Patch::kExt4ZeroBeforeHandle))
 			zero_len = pos - old_size;
 	}
-	if (!disksize_changed && zero_len == 0)
+	if (!log_inode && zero_len == 0)
 		return static_cast<int>(copied);
 	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
 	if (zero_len != 0)

@@ -260,6 +260,14 @@ bool ext4_should_dioread_nolock()
 	return this_machine().geo.dioread_nolock != 0;
 }
 
+unsigned ext4_least_journal_blocks(const geometry &geo, patch_set patches)
+{
+	/* Writeback with buffers sets the handle of the conversion aside. */
+	const bool reserves =
+		geo.dioread_nolock != 0 && (patches & patch_bit(Patch::kExt4Iomap)) == 0;
+	return JBD2_LOG_PART * (JBD2_OVERHEAD + (reserves ? 2 : 1) * kCredits);
+}
+
 int ext4_writepage_trans_blocks()
 {
 	return kCredits;

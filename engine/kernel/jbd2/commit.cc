@@ -122,7 +122,7 @@ void jbd2_journal_commit_transaction(journal_t *journal)
 
 	journal->j_state_lock.write_lock();
 	transaction_t *transaction = journal->j_running_transaction;
-	BUG_ON(transaction == nullptr || transaction->t_state != T_RUNNING);
+	BUG_ON(transaction->t_state != T_RUNNING);
 	transaction->t_state = T_LOCKED;
 	jbd2_journal_wait_updates(journal, transaction);
 	transaction->t_state = T_SWITCH;

@@ -29,7 +29,7 @@ transaction_t::transaction_t(tid_t tid, int credits)
 
 journal_t::journal_t(int log_blocks)
 	: j_state_lock(j_state_lock_class), j_list_lock(j_list_lock_class), j_total_len(log_blocks),
-	  j_max_transaction_buffers(log_blocks / 4), j_free(log_blocks),
+	  j_max_transaction_buffers(log_blocks / JBD2_LOG_PART), j_free(log_blocks),
 	  j_checkpoint_mutex(j_checkpoint_mutex_class)
 {
 	interleaf::Scheduler *scheduler = interleaf::Scheduler::instance();

@@ -196,5 +196,12 @@ void __jbd2_log_wait_for_space(journal_t *journal);
 void jbd2_log_used(journal_t *journal, int blocks);
 /* Blocks of each transaction besides those that handles change: descriptor and commit record. */
 inline constexpr int JBD2_OVERHEAD = 2;
+/* A transaction takes at most this part of the log. */
+inline constexpr int JBD2_LOG_PART = 4;
+/* What handles may change in one transaction, with what is set aside; if the log has a size. */
+inline int jbd2_max_user_trans_buffers(const journal_t *journal)
+{
+	return journal->j_max_transaction_buffers - JBD2_OVERHEAD;
+}
 
 } // namespace kernel

@@ -94,6 +94,7 @@ bool add_transaction_credits(journal_t *journal, int blocks, int rsv_blocks)
 	transaction_t *transaction = journal->j_running_transaction;
 	const int total = blocks + rsv_blocks;
 	const int max = journal->j_max_transaction_buffers;
+	const int max_user = jbd2_max_user_trans_buffers(journal);
 
 	if (transaction->t_state != T_RUNNING) {
 		VM_WARN_ON_ONCE(transaction->t_state >= T_FLUSH);
@@ -105,11 +106,12 @@ bool add_transaction_credits(journal_t *journal, int blocks, int rsv_blocks)
 	if (transaction->t_outstanding_credits.add_return(total) > max) {
 		transaction->t_outstanding_credits.add(-total);
 		/* Too large with what is reserved alone: a commit would not help. */
-		if (journal->j_reserved_credits.read() + total > max) {
+		if (journal->j_reserved_credits.read() + total > max_user) {
 			journal->j_state_lock.read_unlock();
 			jbd2_might_wait_for_commit(journal);
-			journal->j_wait_reserved.wait_event(
-				[=] { return journal->j_reserved_credits.read() + total <= max; });
+			journal->j_wait_reserved.wait_event([=] {
+				return journal->j_reserved_credits.read() + total <= max_user;
+			});
 			return false;
 		}
 		wait_transaction_locked(journal);
@@ -129,13 +131,14 @@ bool add_transaction_credits(journal_t *journal, int blocks, int rsv_blocks)
 	if (rsv_blocks == 0)
 		return true;
 	/* Reservations get half a transaction at most. */
-	if (journal->j_reserved_credits.add_return(rsv_blocks) > max / 2) {
+	if (journal->j_reserved_credits.add_return(rsv_blocks) > max_user / 2) {
 		sub_reserved_credits(journal, rsv_blocks);
 		transaction->t_outstanding_credits.add(-total);
 		journal->j_state_lock.read_unlock();
 		jbd2_might_wait_for_commit(journal);
-		journal->j_wait_reserved.wait_event(
-			[=] { return journal->j_reserved_credits.read() + rsv_blocks <= max / 2; });
+		journal->j_wait_reserved.wait_event([=] {
+			return journal->j_reserved_credits.read() + rsv_blocks <= max_user / 2;
+		});
 		return false;
 	}
 	return true;
@@ -251,7 +254,7 @@ handle_t *jbd2__journal_start(journal_t *journal, int nblocks, int rsv_blocks)
 		return handle;
 	}
 	BUG_ON(counts_credits(journal) &&
-	       nblocks + rsv_blocks > journal->j_max_transaction_buffers);
+	       nblocks + rsv_blocks > jbd2_max_user_trans_buffers(journal));
 	handle_t *handle = new_handle(journal, nblocks);
 	if (rsv_blocks != 0) {
 		handle->h_rsv_handle = new_handle(journal, rsv_blocks);
