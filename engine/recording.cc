@@ -225,12 +225,12 @@ void PayloadWriter::put_outcome() {
 
 void PayloadWriter::put_strings() {
   const auto& block = strings_.block();
-  const auto small = deflated(block, kStringDictionary1);
+  const auto small = deflated(block, kStringDictionary2);
   const bool raw = small.size() >= block.size();
   const auto& stored = raw ? block : small;
   to_.setStrings({reinterpret_cast<const kj::byte*>(stored.data()), stored.size()});
   to_.setStringsSize(static_cast<std::uint32_t>(block.size()));
-  to_.setStringCode(raw ? wire::StringCode::RAW : wire::StringCode::DEFLATE1);
+  to_.setStringCode(raw ? wire::StringCode::RAW : wire::StringCode::DEFLATE2);
 }
 
 std::vector<std::byte> PayloadWriter::write() {

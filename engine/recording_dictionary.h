@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // What recordings have in common, as the preset dictionary of their compressed strings: saves about
-// a fifth of a file. Likely words last. Frozen: files in `stringCode` deflate1 cannot be read with
-// another text, so a better one is another string and another `stringCode`.
+// a fifth of a file. Likely words last. Frozen: files in `stringCode` deflate1 or deflate2 cannot
+// be read with another text, so a better one is another string and another `stringCode`.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace interleaf {
@@ -74,5 +75,43 @@ inline constexpr std::string_view kStringDictionary1 =
     "  - {verdict: unknown, known: [\"lock-order:\"]}\n"
     "  - {without: khugepaged-write-all-dirty, verdict: lost-dirty-data}\n"
     "  - with: khugepaged-write-all-dirty\n    verdict: clean\n    known:\n";
+
+// What came to be common later, before all of that.
+inline constexpr std::string_view kAddedInDictionary2 =
+    "kjournald2 jbd2__journal_start jbd2_log_wait_commit jbd2_complete_transaction "
+    "jbd2_journal_commit_transaction jbd2_might_wait_for_commit wait_transaction_locked "
+    "jbd2_handle ext4_iomap_zero_begin ext4_iomap_writepages ext4_iomap_map_writeback_range "
+    "ext4_iomap_end_ioend ext4_block_zero_page_range ext4_block_write_begin ext4_da_map_blocks "
+    "ext4_do_writepages mpage_map_and_submit_extent mpage_submit_folio ext4_end_io_rsv_work "
+    "ext4_bio_write_folio create_empty_buffers mark_buffer_dirty __block_write_begin_int "
+    "iomap_write_delalloc_release iomap_write_delalloc_scan iomap_fill_dirty_folios "
+    "iomap_file_unshare iomap_page_mkwrite iomap_writepage_map iomap_readahead iomap_seek_data "
+    "iomap_truncate_page xfs_setattr_size xfs_file_fallocate xfs_insert_file_space "
+    "xfs_bmapi_convert_delalloc xfs_bmapi_reserve_delalloc xfs_bmap_punch_delalloc_range "
+    "xfs_reflink_end_cow xfs_reflink_allocate_cow xfs_inode_mark_reclaimable xfs_discard_folio "
+    "bio_endio bio_transfer_write submit_bio rcu_gp_kthread wb_workfn wait(setup) "
+    "FALLOC_FL_ZERO_RANGE FALLOC_FL_PUNCH_HOLE|FALLOC_FL_KEEP_SIZE "
+    "SYNC_FILE_RANGE_WRITE|SYNC_FILE_RANGE_WAIT_AFTER fallocate(fd, sync_file_range(fd, "
+    "collapse-deny-write collapse-dirty-eagain collapse-keep-old-folios collapse-recheck-dirty "
+    "collapse-writable-files ext4-iomap ext4-truncate-cache-range ext4-write-end-no-handle "
+    "ext4-zero-batch-under-lock ext4-zero-before-handle ext4-zero-on-extend find-lock-entries-uaf "
+    "invalidate-lock iomap-dirty-blocks iomap-failed-write-keeps-cache iomap-ioend-size "
+    "iomap-map-failure-clears-dirty iomap-punch-clean-blocks iomap-release-scan-eof "
+    "iomap-release-scan-retry iomap-write-validity iomap-writeback-bit-early "
+    "iomap-zero-past-eof-warn iomap-zero-range-batch iomap-zero-range-batch-on-stack "
+    "iomap-zero-range-batch-stable iomap-zero-range-eof-block iomap-zero-range-flush "
+    "iomap-zero-range-flush-all iomap-zero-range-no-hole-flush isize-extended-zeroes "
+    "khugepaged-flush-trylock khugepaged-write-all-dirty-v1 madvise-collapse "
+    "madvise-collapse-writeback no-index-assert no-tail-assert no-write-open-purge "
+    "open-check-under-lock open-flush-under-lock open-purge-clean-only open-recheck-under-lock "
+    "open-refuse-thp purge-keep-private purge-under-lock skip-writeback split-decrements-nr-thps "
+    "thp-needs-large-folios thp-without-vm-exec truncate-by-folio truncate-recheck-mapping "
+    "unmap-by-rmap xfs-cow-mappings-shared xfs-discard-folio-end xfs-fault-has-no-end "
+    "xfs-force-zero-range xfs-insert-range-flush xfs-punch-byte-range xfs-punch-cow-fork "
+    "xfs-punch-under-lock xfs-unshare-keeps-dirty-cow xfs-zero-converts-delalloc "
+    "xfs-zero-eof-under-lock xfs-zero-unshare-hold-lock xfs-zoned xfs-zoned-zero-flush "
+    "zap-keeps-pmd-dirty ";
+inline const std::string kStringDictionary2 =
+    std::string(kAddedInDictionary2) + std::string(kStringDictionary1);
 
 }  // namespace interleaf

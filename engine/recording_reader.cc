@@ -77,8 +77,11 @@ std::vector<std::byte> PayloadReader::string_block() const {
     case wire::StringCode::RAW:
       if (stored.size() != size) reject("its strings differ from their size");
       return {stored.begin(), stored.end()};
-    case wire::StringCode::DEFLATE1: {
-      auto block = inflated(stored, size, kStringDictionary1);
+    case wire::StringCode::DEFLATE1:
+    case wire::StringCode::DEFLATE2: {
+      const bool first = from_.getStringCode() == wire::StringCode::DEFLATE1;
+      auto block =
+          inflated(stored, size, first ? kStringDictionary1 : std::string_view(kStringDictionary2));
       if (!block) reject("its strings do not expand to their size");
       return std::move(*block);
     }

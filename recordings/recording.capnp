@@ -135,6 +135,7 @@ struct Site {
 enum StringCode {
   raw @0;
   deflate1 @1;  # a raw deflate stream whose preset dictionary is kStringDictionary1 of the engine
+  deflate2 @2;  # the same with kStringDictionary2
 }
 
 enum SwitchKind {
