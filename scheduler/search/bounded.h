@@ -15,6 +15,9 @@
 // order, and no more preemptions. The switch to the task that goes on is a preemption then, if it
 // is another one, in place of the one left out; and whoever was switched from before the task's
 // next step is now switched from before the await. So such a run ends where the task blocks.
+// The same holds at a free switch the other way round: an await that leads to a block may as well
+// be made there first, before any other task goes on. Of those that can go on there no other is
+// tried, then. It makes the awaits of an order earlier, and moves no other step and no switch.
 //
 // Others need not be made since the step before which they come may as well come first. Let task A
 // be preempted where its next step is e, let e do nothing but the access that it announced (no
@@ -29,8 +32,10 @@
 //   meanwhile. Who sleeps is a part of the key, since it says what is left out behind a prefix.
 // - In the last level nothing is kept for later, and all that can follow a preemption before A goes
 //   on is known from one run (segment.h). If e is independent of it for the preemption behind e,
-//   the one before e is not tried. Which of these are known depends on who came first to a prefix.
-//   So the numbers of runs do, but not the orders: each one left out is left out for good reason.
+//   the one before e is not tried. Where that one ended at an await and a block, it is enough that
+//   e is independent of these two: the one before e would end there as well. Which of these are
+//   known depends on who came first to a prefix. So the numbers of runs do, but not the orders:
+//   each one left out is left out for good reason.
 // With `verify_cache`, or a filter, nothing of this is done.
 //
 // Several workers may search, each with a World and a thread of its own. They share the cache and

@@ -20,6 +20,7 @@ void BoundedWalk::go_on_from(const Mark& mark, bool rewound) {
     sleeping_ = mark.sleeping;
     went_on_ = kNever;
     step_choice_ = kNever;
+    await_ = kNever;
     doomed_ = false;
   }
   saved_step_ = mark.step;
@@ -34,6 +35,7 @@ void BoundedWalk::begin(std::uint64_t) {
   sleeping_ = 0;
   went_on_ = kNever;
   step_choice_ = kNever;
+  await_ = kNever;
   doomed_ = false;
   saved_step_ = 0;
   saved_choice_ = kNever;
@@ -48,8 +50,8 @@ TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
   step_ended(s);
   segment.at_choice(s, runnable, sleeping_);
   if (options_.filter != nullptr) runnable = options_.filter->allowed(s, runnable);
-  if (was_detour(runnable) || doomed_) {
-    pause_ = Pause::kSeen;
+  if (const bool detour = was_detour(runnable); detour || doomed_) {
+    pause_ = detour ? Pause::kDetour : Pause::kSeen;
     return kPause;
   }
   if (at == path.size() && !append(s, runnable)) return kPause;
@@ -74,6 +76,7 @@ TaskId BoundedWalk::pick(const Scheduler& s, TaskMask runnable) {
     choice.object = s.task(ran).next.object;
   }
   went_on_ = choice.taken == ran ? at : kNever;
+  if (reduces_ && !goes_on && s.task(choice.taken).next.op == Op::kAwait) await_ = at;
   step_begins(s, choice.taken, went_on_);
   if (options_.filter != nullptr) {
     options_.filter->goes_on(s, choice.taken);
@@ -105,6 +108,9 @@ void BoundedWalk::step_begins(const Scheduler& s, TaskId task, std::size_t went_
 void BoundedWalk::step_ended(const Scheduler& s) {
   if (!reduces_) return;
   const TaskId ran = s.current_id();
+  // Whoever else could go on there does so as well behind an await that leads to a block.
+  if (await_ != kNever && (s.runnable() & task_bit(ran)) == 0) path[await_].todo = 0;
+  await_ = kNever;
   if (step_choice_ != kNever) {
     path[step_choice_].alone =
         !also_ && s.findings().size() == findings_ && s.last_lock_order() == lock_order_;
@@ -169,6 +175,17 @@ Hash128 BoundedWalk::key_at(const Scheduler& s, TaskMask runnable) {
   return key;
 }
 
+// Of those at a free switch: who awaits, else who was not preempted in the segment at hand.
+TaskId BoundedWalk::first_of(const Scheduler& s, TaskMask awake) const {
+  TaskMask first = segment.open() ? awake & ~task_bit(segment.preempted()) : awake;
+  if (first == 0) first = awake;
+  for (TaskMask rest = reduces_ ? first : 0; rest != 0; rest &= rest - 1) {
+    const auto id = static_cast<TaskId>(std::countr_zero(rest));
+    if (s.task(id).next.op == Op::kAwait) return id;
+  }
+  return static_cast<TaskId>(std::countr_zero(first));
+}
+
 bool BoundedWalk::append(const Scheduler& s, TaskMask runnable) {
   if (check_ != nullptr) {
     check_->prefix(s, order_, runnable, key_.announced(s, order_, runnable));
@@ -195,8 +212,7 @@ bool BoundedWalk::append(const Scheduler& s, TaskMask runnable) {
     choice.part = static_cast<std::uint8_t>(level_part(key));
     if (keeps_later) choice.later = awake & ~task_bit(ran);
   } else {
-    const TaskMask first = segment.open() ? awake & ~task_bit(segment.preempted()) : awake;
-    choice.taken = static_cast<TaskId>(std::countr_zero(first != 0 ? first : awake));
+    choice.taken = first_of(s, awake);
     choice.todo = awake & ~task_bit(choice.taken);
   }
   path.push_back(choice);

@@ -48,7 +48,7 @@ class BoundedWalk final : public Strategy {
     Op op = Op::kBegin;
     std::uint32_t object = 0;
   };
-  enum class Pause : std::uint8_t { kNone, kSeen, kSnapshot };
+  enum class Pause : std::uint8_t { kNone, kSeen, kDetour, kSnapshot };
   // Where a run was paused for a snapshot.
   struct Mark {
     OrderHash order;
@@ -108,6 +108,8 @@ class BoundedWalk final : public Strategy {
   void wake(const Scheduler& s, Op op, std::uint32_t object);
   // Of the run at hand: PrefixKey and who sleeps.
   Hash128 key_at(const Scheduler& s, TaskMask runnable);
+  // Who goes on first at a free switch.
+  TaskId first_of(const Scheduler& s, TaskMask awake) const;
   // False if the prefix was seen before; then the run is to be left.
   bool append(const Scheduler& s, TaskMask runnable);
   // The preemption just made led to an await and a block, and to nothing else: see bounded.h.
@@ -120,9 +122,10 @@ class BoundedWalk final : public Strategy {
   OrderHash order_;
   PrefixKey key_;
   Pause pause_ = Pause::kNone;
-  TaskId detour_ = kNoTask;  // who was preempted for, and made one await since
-  TaskMask sleeping_ = 0;    // see bounded.h
-  bool doomed_ = false;      // one of them had to go on: nothing new comes of this run
+  TaskId detour_ = kNoTask;     // who was preempted for, and made one await since
+  std::size_t await_ = kNever;  // the choice of who made one await since, at a free switch
+  TaskMask sleeping_ = 0;       // see bounded.h
+  bool doomed_ = false;         // one of them had to go on: nothing new comes of this run
   std::size_t watched_ = kNever;
   std::size_t went_on_ = kNever;      // the last choice, if the task that ran went on there
   std::size_t step_choice_ = kNever;  // the same, while its step is under way

@@ -99,9 +99,12 @@ void BoundedWorker::try_next() {
   }
   if (!chained) return;
   Chain& chain = chains_[next];
-  chain.at = walk_.segment.whole() ? at : kNowhere;
-  chain.preempted = walk_.segment.preempted();
-  if (walk_.segment.whole()) std::swap(chain.footprint, walk_.segment.footprint());
+  Segment& segment = walk_.segment;
+  const bool detour = walk_.pause() == BoundedWalk::Pause::kDetour && segment.one_part();
+  chain.at = segment.whole() || detour ? at : kNowhere;
+  chain.preempted = segment.preempted();
+  if (chain.at == kNowhere) return;
+  std::swap(chain.footprint, segment.whole() ? segment.footprint() : segment.first_part());
 }
 
 // What is known of the one before stays, as far as the two are one: its

@@ -34,6 +34,10 @@ class Segment {
   // All of it was seen. Then:
   bool whole() const { return whole_; }
   Footprint& footprint() { return footprint_; }
+  // Its first part was seen, and nothing else of it.
+  bool one_part() const { return open_ && parts_ == 1 && task_ == kNoTask; }
+  // Requires: one_part(). With what its task waits to do now.
+  Footprint& first_part() { return part_[0]; }
 
  private:
   static constexpr unsigned kPartsMax = 8;
