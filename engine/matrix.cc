@@ -2,6 +2,7 @@
 #include "engine/matrix.h"
 
 #include <algorithm>
+#include <span>
 #include <tuple>
 #include <utility>
 
@@ -250,10 +251,48 @@ Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> row
   return matrix;
 }
 
+namespace {
+
+// The patches of huge pages, or those of filesystems: iomap's serve several of these.
+bool of_huge_pages(const kernel::patch_info& patch) {
+  const std::span<const kernel::patch_info> family = kernel::thp_patches();
+  return &patch >= family.data() && &patch < family.data() + family.size();
+}
+
+// Whether a scenario names a patch of either family.
+struct FamiliesNamed {
+  bool huge_pages = false;
+  bool filesystems = false;
+
+  void add(const std::vector<std::string>& slugs) {
+    for (const std::string& slug : slugs) {
+      (of_huge_pages(patch_named(slug)) ? huge_pages : filesystems) = true;
+    }
+  }
+  explicit FamiliesNamed(const std::vector<Scenario>& scenarios) {
+    for (const Scenario& scenario : scenarios) {
+      add(scenario.patches_with);
+      add(scenario.patches_without);
+      for (const Expectation& expectation : scenario.expect) {
+        add(expectation.with);
+        add(expectation.without);
+      }
+    }
+    if (!huge_pages && !filesystems) huge_pages = filesystems = true;
+  }
+  bool has(const kernel::patch_info& patch) const {
+    return of_huge_pages(patch) ? huge_pages : filesystems;
+  }
+};
+
+}  // namespace
+
 void drop_rows_without_question(Matrix& matrix) {
+  const FamiliesNamed families(matrix.scenarios);
   const auto asks = [&](std::size_t row) {
     const std::string& kernel = matrix.combinations[row].kernel;
     if (row == 0 || !kernel.empty()) return true;
+    if (!families.has(patch_named(matrix.combinations[row].patches.back()))) return false;
     for (std::size_t s = 0; s < matrix.scenarios.size(); ++s) {
       const MatrixCell& cell = matrix.cell(s, row);
       if (cell.configuration && !cell.in_kernel) return true;

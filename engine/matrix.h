@@ -121,7 +121,9 @@ std::vector<std::string> slugs_of(kernel::patch_set set);
 Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> combinations,
                    const Overrides& base);
 
-// Leaves out the rows of patches that each scenario's kernel has already or cannot take.
+// Leaves out the rows of patches that each scenario's kernel has already or cannot take, and of
+// those of huge pages or those of filesystems if the scenarios name only patches of the other
+// family.
 void drop_rows_without_question(Matrix& matrix);
 
 // Cell `index` and those that are the same as it get this result.

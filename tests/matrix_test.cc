@@ -121,6 +121,30 @@ TEST(Matrix, LeavesOutRowsThatAskNothing) {
   }
 }
 
+// The family of a scenario is that of the patches that it names.
+TEST(Matrix, LeavesOutRowsOfTheOtherFamily) {
+  const auto rows = [](const char* named) {
+    std::string text = kTwoOpens;
+    text += std::string("expect: {verdict: clean") + named + "}\n";
+    Matrix matrix = make_matrix({parse_scenario(text, "x.yaml")}, combinations({}), {});
+    drop_rows_without_question(matrix);
+    return names_of(matrix.combinations);
+  };
+  const auto has = [](const std::vector<std::string>& names, const char* name) {
+    return std::ranges::count(names, name) == 1;
+  };
+  const std::vector<std::string> huge = rows((std::string(", with: [") + kFix + "]").c_str());
+  EXPECT_TRUE(has(huge, kFix));
+  EXPECT_FALSE(has(huge, "ext4-iomap"));
+  const std::vector<std::string> filesystems = rows(", with: [ext4-iomap]");
+  EXPECT_FALSE(has(filesystems, kFix));
+  EXPECT_TRUE(has(filesystems, "ext4-iomap"));
+  const std::vector<std::string> all = rows("");
+  EXPECT_TRUE(has(all, kFix));
+  EXPECT_TRUE(has(all, "ext4-iomap"));
+  EXPECT_TRUE(has(huge, "5.14.0"));
+}
+
 TEST(Matrix, SearchesOneQuestionOnce) {
   Matrix matrix = make_matrix({two_opens()}, combinations({}), {});
   std::map<std::string, std::size_t> index;
