@@ -262,6 +262,20 @@ bool Oracle::taken(const File& file, std::uint64_t pos) const {
   });
 }
 
+bool Oracle::anything_goes(const File& file, std::uint64_t begin, std::uint64_t end) const {
+  return std::any_of(file.alternatives.begin(), file.alternatives.end(),
+                     [&](const Alternative& other) {
+                       return other.bytes == nullptr && other.pos <= begin &&
+                              end - other.pos <= other.len;
+                     }) ||
+         std::any_of(changes_.begin(), changes_.end(), [&](const Change& change) {
+           const bool of_any =
+               change.kind == Change::Kind::kZero || change.kind == Change::Kind::kMove;
+           return change.running && of_any && change.file == &file && change.pos <= begin &&
+                  end <= change.end;
+         });
+}
+
 unsigned Oracle::read_begin(kernel::inode& node, loff_t pos, std::size_t len) {
   Read read{&file_of(node), static_cast<std::uint64_t>(pos), len, true, {}};
   File& file = *read.file;

@@ -214,6 +214,8 @@ class Oracle final : public kernel::powered_observer {
   // A running call zeroes this byte: what the call takes away first, the folio or the block, is its
   // own affair, and so is what a reader would see if it could get past the locks.
   bool taken(const File& file, std::uint64_t pos) const;
+  // No byte of [begin, end) can be wrong: one thing that allows any byte covers all of it.
+  bool anything_goes(const File& file, std::uint64_t begin, std::uint64_t end) const;
   std::uint8_t expected(const File& file, std::uint64_t pos) const;
   // What the page cache shows for a page or keeps for it, or null.
   const std::uint8_t* cached_page(const kernel::inode& node, std::uint64_t pos,

@@ -86,7 +86,7 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
     // A folio that is not uptodate may have blocks that are.
     const std::uint8_t* const cached =
         all != nullptr || !look_in_cache ? all : cached_page(*file.node, at, stop - at);
-    if (differs || (zeroed && cached != nullptr)) {
+    if ((differs || (zeroed && cached != nullptr)) && !(others && anything_goes(file, at, stop))) {
       for (std::uint64_t i = 0; at + i < stop; ++i) {
         const std::uint8_t seen = cached != nullptr ? cached[(at + i) % page_size] : disk[i];
         const bool stale = zeroed && want[i] == 0 && file.zeroed.contains(at + i);
