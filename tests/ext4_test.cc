@@ -257,6 +257,99 @@ TEST(Ext4, ZeroesTheBlockOfTheOldEndWhenAFileGrowsFrom613On) {
   EXPECT_EQ(after_extension(kZeroFirst), std::string(7, '\0'));
 }
 
+/* Designs of zero range, and what iomap-based ext4 zeroes under a handle with them. */
+struct Design {
+  const char* name;
+  std::string_view kernel;
+  patch_set without;
+  unsigned faults;
+  bool unwritten_deadlocks; /* a clean unwritten block lies before the dirty one */
+  bool hole_deadlocks;      /* a hole does */
+};
+constexpr Design kDesigns[] = {
+    {"Z2: one flush of the rest", "6.12", 0, 0, true, true},
+    {"Z3: but for the first block", "6.18", 0, 0, true, true},
+    {"Z4: batch on the heap", "6.19", patch_bit(Patch::kZeroRangeBatchOnStack), 0, false, true},
+    {"Z4: and no memory for it", "6.19", patch_bit(Patch::kZeroRangeBatchOnStack), 1, true, true},
+    {"Z5: batch on the stack", "6.19", 0, 0, false, true},
+    {"Z6: no flush of holes", "7.1", patch_bit(Patch::kExt4ZeroBeforeHandle), 0, false, false},
+};
+
+// Zeroes two pages under a handle: the first is clean, over a hole or unwritten, the second dirty
+// over an unwritten block. Meanwhile somebody asks for a commit, or nobody does. Counts the runs
+// that hang, and those which say that writeback was waited for under a handle.
+constexpr unsigned kRuns = 1000;
+struct Counts {
+  unsigned deadlocks = 0;
+  unsigned told = 0;
+};
+Counts zero_under_handle(const Design& design, loff_t allocated, bool commits) {
+  kernel_harness machine({.kernel_name = design.kernel,
+                          .with = patch_bit(Patch::kExt4Iomap),
+                          .without = design.without,
+                          .faults_max = design.faults});
+  machine.file("f", "");
+  static interleaf::Completion* started;
+  machine.setup([] { started = new interleaf::Completion("handle"); });
+  machine.task("a", [allocated] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    ext4_fallocate(f, 0, allocated, 2 * kPage - allocated);
+    put(f, kPage, kPage, 'a');
+    inode* node = find_inode("f");
+    inode_lock(node);
+    filemap_invalidate_lock(node->i_mapping);
+    handle_t* handle = ext4_journal_start(node, 2);
+    started->complete();
+    ext4_iomap_block_zero_range(node, 100, 2 * kPage - 200);
+    ext4_journal_stop(handle);
+    filemap_invalidate_unlock(node->i_mapping);
+    inode_unlock(node);
+    filp_close(f);
+  });
+  machine.task("commit", [commits] {
+    started->wait();
+    if (commits) jbd2_journal_start_commit(EXT4_SB(find_inode("f")->i_sb)->s_journal);
+  });
+  Counts counts;
+  for (unsigned seed = 0; seed < kRuns; ++seed) {
+    const interleaf::RunResult& result = machine.run(seed);
+    for (const interleaf::Finding& finding : result.findings) {
+      EXPECT_TRUE(finding.kind == interleaf::FindingKind::kDeadlock ||
+                  finding.kind == interleaf::FindingKind::kLockOrder)
+          << finding.message;
+      if (finding.kind == interleaf::FindingKind::kDeadlock) {
+        counts.deadlocks++;
+        EXPECT_EQ(finding.object, "j_wait_transaction_locked+jbd2_handle+writeback");
+      } else if (finding.object == "jbd2_handle+writeback") {
+        counts.told++;
+      }
+    }
+  }
+  return counts;
+}
+
+TEST(Ext4Iomap, FlushUnderAHandleDeadlocksUnlessZeroRangeNeedsNone) {
+  for (const Design& design : kDesigns) {
+    SCOPED_TRACE(design.name);
+    EXPECT_EQ(zero_under_handle(design, 0, true).deadlocks != 0, design.unwritten_deadlocks);
+    EXPECT_EQ(zero_under_handle(design, kPage, true).deadlocks != 0, design.hole_deadlocks);
+  }
+}
+
+// The conversion may be done before the flush comes to wait for it.
+TEST(Ext4Iomap, FlushUnderAHandleIsToldInEveryOrder) {
+  for (const Design& design : kDesigns) {
+    if (design.faults != 0) continue; /* which fail other things in some runs */
+    SCOPED_TRACE(design.name);
+    const Counts unwritten = zero_under_handle(design, 0, false);
+    EXPECT_EQ(unwritten.deadlocks, 0u);
+    EXPECT_EQ(unwritten.told, design.unwritten_deadlocks ? kRuns : 0);
+    const Counts hole = zero_under_handle(design, kPage, false);
+    EXPECT_EQ(hole.deadlocks, 0u);
+    EXPECT_EQ(hole.told, design.hole_deadlocks ? kRuns : 0);
+  }
+}
+
 // Everything that takes handles, folio locks and waits for writeback, at once; data=ordered too.
 void crowd(geometry geo, const Mode& mode = kModes[0]) {
   kernel_harness machine(

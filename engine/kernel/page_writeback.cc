@@ -247,12 +247,17 @@ void folio_end_writeback(folio *f)
 	folio_put(f);
 }
 
+/* Tells lock order that the task may wait for writeback here. `place` is who waits for whom. */
+static void might_wait_for_writeback(const void *place, std::source_location where)
+{
+	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
+		scheduler->lock_wanted(place, scheduler->lock_class_index(writeback_class), where);
+}
+
 static void folio_wait_bit(folio *f, std::source_location where)
 {
 	FRAME(folio_wait_bit);
-	if (interleaf::Scheduler *scheduler = interleaf::Scheduler::current())
-		scheduler->lock_wanted(f->flags.waits_at(PG_writeback),
-				       scheduler->lock_class_index(writeback_class), where);
+	might_wait_for_writeback(f->flags.waits_at(PG_writeback), where);
 	f->flags.wait_clear(PG_writeback, "writeback", where);
 }
 
@@ -373,10 +378,12 @@ int filemap_flush(address_space *mapping)
 }
 
 /* Sleeps until no folio of the bytes [start, end] that has the WRITEBACK mark is under writeback.
- * Leaves errors for filemap_check_errors() and the errseq readers. */
+ * Leaves errors for filemap_check_errors() and the errseq readers. That some may be is for lock order
+ * as good as that one is: with a handle held, the one whose end needs a handle. */
 void __filemap_fdatawait_range(address_space *mapping, loff_t start, loff_t end)
 {
 	FRAME(__filemap_fdatawait_range);
+	might_wait_for_writeback(mapping, std::source_location::current());
 	const pgoff_t size = page_size();
 	pgoff_t index = static_cast<pgoff_t>(start) / size;
 	const pgoff_t last = static_cast<pgoff_t>(end) / size;
