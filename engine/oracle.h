@@ -75,6 +75,13 @@ class Oracle final : public kernel::powered_observer {
   // At the end of a run: the whole of every file, in the cache or on disk; with `disk_only` after
   // everything was written back.
   void check_all(bool disk_only);
+  // When nothing goes on any more: dirty data has a place on the disk, or a reservation.
+  void check_dirty();
+  // After everything was written back: what clean folios show is what the disk has, whatever is
+  // known of the bytes. So nobody can tell that they are dropped.
+  void check_dropped();
+  // Has it been told that bytes of these were lost, or that they could not be written?
+  bool is_told(const kernel::inode& node, std::uint64_t begin, std::uint64_t end) const;
 
  private:
   // A page of acknowledged bytes: null is zeros; else immutable, or owned by this model.
@@ -117,6 +124,7 @@ class Oracle final : public kernel::powered_observer {
     std::uint64_t errors = 0;       // of writeback, recorded so far
     std::uint64_t errors_seen = 0;  // so many have been told somebody
     ByteRanges zeroed;              // by a call that said so, and not written since
+    ByteRanges excused;             // the disk need not have them: an error was told, or a finding
   };
   // A call that changes bytes, from its begin to its end.
   struct Change {
@@ -226,6 +234,12 @@ class Oracle final : public kernel::powered_observer {
   bool check_page(File& file, std::uint64_t page, std::uint64_t begin, std::uint64_t end,
                   bool look_in_cache, Wrong& wrong);
   void report_lost(File& file, const Range& lost, const char* event, const kernel::folio* gone);
+  std::uint64_t users_bytes(const File& file, std::uint64_t pos, std::uint64_t end) const;
+  // What the disk has for the block that starts at pos; null: zeros.
+  static const std::uint8_t* disk_bytes(const kernel::inode& node, std::uint64_t pos);
+  void compare_with_disk(const File& file, std::uint64_t pos, std::uint64_t end,
+                         const std::uint8_t* page, Wrong& wrong) const;
+  static void report_dropped(const File& file, const Range& range, FindingKind kind);
   void report_error(const File& file, const char* what);
   void report_stale(File& file, const Range& stale, const char* event);
 

@@ -26,15 +26,15 @@ const std::uint8_t* contents_of(const kernel::folio& folio, std::uint64_t page) 
   return folio.contents + within * kernel::page_size();
 }
 
-// What the disk has for a block of the file; null: zeros.
-const std::uint8_t* disk_block(const kernel::inode& node, std::uint64_t block) {
+}  // namespace
+
+const std::uint8_t* Oracle::disk_bytes(const kernel::inode& node, std::uint64_t pos) {
+  const std::uint64_t block = pos / kernel::this_machine().geo.block_size;
   const auto [kind, where] = node.i_sb->s_op->peek_block(&node, block);
   if (kind != kernel::block_kind::WRITTEN) return nullptr;
   const std::vector<const unsigned char*>& data = node.i_sb->s_bdev->data;
   return where >= data.size() ? nullptr : data[where];
 }
-
-}  // namespace
 
 const std::uint8_t* Oracle::cached_page(const kernel::inode& node, std::uint64_t pos,
                                         std::uint64_t len) const {
@@ -79,7 +79,7 @@ bool Oracle::check_page(File& file, std::uint64_t page, std::uint64_t begin, std
   for (std::uint64_t at = begin; at < end;) {
     const std::uint64_t block = at / block_size;
     const std::uint64_t stop = std::min(end, (block + 1) * block_size);
-    const std::uint8_t* disk = disk_block(*file.node, block);
+    const std::uint8_t* disk = disk_bytes(*file.node, block * block_size);
     disk = (disk == nullptr ? zero_page() : disk) + at % block_size;
     const std::uint8_t* want = wanted + at % page_size;
     const bool differs = disk != want && std::memcmp(disk, want, stop - at) != 0;
@@ -123,6 +123,7 @@ void Oracle::report_lost(File& file, const Range& lost, const char* event,
   // Told once: from here on these bytes may be anything.
   touch(Op::kWrite, &PageObjects::data, file, lost.begin, lost.end);
   file.alternatives.push_back({lost.begin, lost.end - lost.begin, nullptr});
+  file.excused.add(lost.begin, lost.end);
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
   std::string source = "acknowledged";
@@ -151,6 +152,7 @@ void Oracle::report_lost(File& file, const Range& lost, const char* event,
 void Oracle::report_stale(File& file, const Range& stale, const char* event) {
   touch(Op::kWrite, &PageObjects::data, file, stale.begin, stale.end);
   file.alternatives.push_back({stale.begin, stale.end - stale.begin, nullptr});
+  file.excused.add(stale.begin, stale.end);
   Scheduler* s = Scheduler::current();
   if (s == nullptr) return;
   s->report(FindingKind::kStaleData, "zeroed range",
@@ -182,6 +184,7 @@ void Oracle::folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) 
 void Oracle::block_written(kernel::inode& node, loff_t pos, std::size_t len) {
   const auto begin = static_cast<std::uint64_t>(pos);
   touch(Op::kWrite, &PageObjects::disk, file_of(node), begin, begin + len);
+  file_of(node).excused.remove(begin, begin + len);
   check(file_of(node), begin, begin + len, true, "the last copy was overwritten on disk", nullptr);
 }
 
@@ -190,6 +193,7 @@ void Oracle::write_error(kernel::inode& node, loff_t pos, std::size_t len) {
   const auto begin = static_cast<std::uint64_t>(pos);
   touch(Op::kWrite, &PageObjects::data, file, begin, begin + len);
   file.alternatives.push_back({begin, len, nullptr});
+  file.excused.add(begin, begin + len);
 }
 
 void Oracle::sync_promised(kernel::inode&) {}

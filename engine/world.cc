@@ -2,10 +2,10 @@
 #include "engine/world.h"
 
 #include "engine/crash_log.h"
+#include "engine/end_checks.h"
 #include "engine/kernel/block.h"
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
-#include "engine/kernel/writeback.h"
 #include "engine/oracle.h"
 #include "engine/process.h"
 #include "scheduler/frame.h"
@@ -32,8 +32,7 @@ void make_files(const Configuration& configuration, Oracle& oracle) {
   }
 }
 
-// When all processes have ended: what the cache and the disk hold together, then what is on the
-// disk after everything was written back, as after a clean unmount.
+// When all processes have ended.
 void check_at_end(void* argument) {
   auto* cast = static_cast<Cast*>(argument);
   for (Process* process : cast->processes) process->ended().wait_for_good();
@@ -41,10 +40,7 @@ void check_at_end(void* argument) {
   // Daemons first do what they can, so that the checks do not depend on when they would have.
   Scheduler::current()->wait_for_quiet();
   Scheduler::current()->begin_epilogue();
-  cast->oracle.check_all(false);
-  kernel::sync_filesystem(kernel::this_machine().sb);
-  cast->oracle.check_all(true);
-  kernel::generic_shutdown_super(kernel::this_machine().sb);
+  unmount_and_check(cast->oracle);
 }
 
 void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* log) {

@@ -90,6 +90,19 @@ bool block_peek_uptodate(folio *f, std::size_t from, std::size_t count)
 	return true;
 }
 
+std::optional<bool> block_peek_dirty(const folio *f, std::size_t from, std::size_t count)
+{
+	const auto *buffers = static_cast<const folio_buffer_heads *>(f->private_data.peek());
+	if (buffers == nullptr)
+		return std::nullopt;
+	const std::size_t size = this_machine().geo.block_size;
+	for (std::size_t at = from / size; at <= (from + count - 1) / size; at++) {
+		if (buffers->bh[at].test(BH_Dirty))
+			return true;
+	}
+	return false;
+}
+
 /* What the folio is, its buffers become. */
 folio_buffer_heads *create_empty_buffers(folio *f)
 {

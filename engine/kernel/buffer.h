@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "engine/kernel/block_types.h"
 #include "engine/kernel/fs.h"
@@ -64,6 +65,9 @@ folio_buffer_heads *folio_buffers_to_change(const folio *f);
 /* The buffers of bytes [from, from + count) are uptodate, whatever the folio is: a read leaves them as
  * they are. For who judges the run; no point. */
 bool block_peek_uptodate(folio *f, std::size_t from, std::size_t count);
+
+/* super_operations::peek_dirty. */
+std::optional<bool> block_peek_dirty(const folio *f, std::size_t from, std::size_t count);
 
 /* Folio lock held. */
 folio_buffer_heads *create_empty_buffers(folio *f);

@@ -10,6 +10,10 @@ namespace kernel
 
 /* Verdict kernel-bug; does not return inside a run. `what` is the condition, stable text. */
 void bug(std::string_view what, std::source_location where = std::source_location::current());
+/* Verdict livelock; does not return inside a run: a loop did its last turn over again, and nothing has
+ * changed that the next one could see. `what` is the loop, stable text. */
+void no_progress(std::string_view what, std::string_view why,
+		 std::source_location where = std::source_location::current());
 /* Verdict kernel-warning; the run goes on. */
 void warn(std::string_view what, std::source_location where = std::source_location::current());
 

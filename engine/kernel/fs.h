@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -139,6 +140,15 @@ struct block_state {
 	std::uint64_t block = BLOCK_HOLE; /* on the disk, if UNWRITTEN or WRITTEN */
 };
 
+/* What an inode has reserved for data that has no blocks of the disk yet; in blocks. */
+struct inode_reservations {
+	std::uint64_t counted = 0; /* as its counter says */
+	std::uint64_t data = 0; /* as its map says: DELALLOC */
+	std::uint64_t copies = 0; /* and the map of copies */
+	bool behind_end = false; /* what is behind the end of the file is there on purpose */
+	bool copies_kept = false; /* so are copies that nothing dirty waits for */
+};
+
 struct super_operations {
 	/* At boot, once there is a super block: what the filesystem has of its own, and its tasks; null:
 	 * none. */
@@ -156,6 +166,17 @@ struct super_operations {
 	/* For the oracle, no points: bytes of a folio that is not uptodate are there all the same, as a
 	 * read of the folio would find. Null: never. */
 	bool (*peek_uptodate)(folio *, std::size_t from, std::size_t count) = nullptr;
+	/* Likewise: are bytes of a folio in blocks that are dirty by a state of their own? No value:
+	 * they have none, and are what the folio is. Null: never any. */
+	std::optional<bool> (*peek_dirty)(const folio *, std::size_t from,
+					  std::size_t count) = nullptr;
+	/* Likewise, of the map of copies that take the place of shared blocks. Null: there is none. */
+	block_state (*peek_copy)(const inode *, std::uint64_t index) = nullptr;
+	std::uint64_t (*peek_copy_count)(const inode *) = nullptr;
+	/* For checks, no points: reservations of an inode; those of all, by the counter that makes a
+	 * write fail for want of space. Both null: there are none, and freed blocks are not counted. */
+	inode_reservations (*peek_reservations)(const inode *) = nullptr;
+	std::uint64_t (*peek_reserved)(const super_block *) = nullptr;
 	/* The log is on the disk as far as metadata_committed() has told and no further: the
 	 * filesystem writes data of its own before each commit. Else a record may come there at any
 	 * moment after metadata_logged(), in order. */
@@ -235,6 +256,8 @@ struct super_block {
 	std::uint64_t next_block = 0; /* next free block of the disk */
 	std::uint64_t delayed_blocks = 0; /* alloc_lock; promised to DELALLOC extents */
 	interleaf::Spinlock alloc_lock; /* and next_block */
+	std::uint64_t freed_blocks =
+		0; /* of those before next_block; for checks: they stay unused */
 	std::map<std::uint64_t, unsigned> refcounts; /* alloc_lock; of blocks with several owners */
 	interleaf::Atomic<std::uint64_t> s_log; /* changes of metadata logged so far */
 	bdi_writeback s_wb;

@@ -82,6 +82,10 @@ enum class Patch : std::uint8_t {
 	kInsertRangeFlush, /* xfs-insert-range-flush: the last page, before the file grows */
 	kZonedZeroFlush, /* xfs-zoned-zero-flush: what is on its way to a zone */
 	kZoned, /* xfs-zoned: every write goes to new blocks, of which no file knows till it is done */
+	kWriteUpdatesPos, /* iomap-write-updates-pos: an error hides what was written before it */
+	kPartialWriteCounts, /* iomap-partial-write-counts: and what was written counts again */
+	kWriteLargeChunks, /* iomap-write-large-chunks: a write tries more than a page at a time */
+	kShortCopyRetriesLess, /* iomap-short-copy-retries-less: and after a short copy, less */
 	kForceZeroRange, /* xfs-force-zero-range: FALLOC_FL_ZERO_RANGE as the debug tag makes it */
 
 	/* ext4; patch_ext4.cc. */

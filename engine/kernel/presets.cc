@@ -17,7 +17,9 @@ constexpr patch_set kIomap6_2 =
 	patch_bits({ kFaultHasNoEnd, kPunchUnderLock, kFailedWriteKeepsCache, kScanEofLimit,
 		     kPunchByteRange, kWriteValidity });
 constexpr patch_set kIomap6_3 = kIomap6_2 | patch_bit(kDiscardToFolioEnd);
-constexpr patch_set kIomap6_6 = kIomap6_3 | patch_bits({ kIfsDirtyBits, kPunchCleanSubblocks });
+constexpr patch_set kIomap6_6 =
+	kIomap6_3 | patch_bits({ kIfsDirtyBits, kPunchCleanSubblocks, kWriteUpdatesPos,
+				 kPartialWriteCounts, kWriteLargeChunks, kShortCopyRetriesLess });
 constexpr patch_set kIomap6_12 =
 	kIomap6_6 |
 	patch_bits({ kWritebackBitEarly, kScanRetryEqual, kZeroRangeFlushAll, kZeroRangeFlush,

@@ -9,8 +9,7 @@
 namespace kernel
 {
 
-/* Of these bytes, those before the first that cannot be read. */
-static std::size_t readable(const void *from, std::size_t len)
+std::size_t readable_bytes(const void *from, std::size_t len)
 {
 	const auto *begin = static_cast<const unsigned char *>(from);
 	const unsigned char *end = begin + len;
@@ -24,13 +23,13 @@ static std::size_t readable(const void *from, std::size_t len)
 
 std::size_t fault_in_readable(const void *from, std::size_t len)
 {
-	return should_fail("fault_in_readable") ? len : len - readable(from, len);
+	return should_fail("fault_in_readable") ? len : len - readable_bytes(from, len);
 }
 
 std::size_t copy_folio_from_iter_atomic(folio *f, std::size_t offset, const void *from,
 					std::size_t len)
 {
-	const std::size_t there = readable(from, len);
+	const std::size_t there = readable_bytes(from, len);
 	const std::size_t copied = should_fail("copy_from_user") ? there / 2 : there;
 
 	if (copied != 0)

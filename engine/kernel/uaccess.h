@@ -12,6 +12,9 @@ namespace kernel
 
 struct folio;
 
+/* Of these bytes, those before the first that cannot be read. */
+std::size_t readable_bytes(const void *from, std::size_t len);
+
 /*
  * Faults the source of a copy in: how many of the bytes, counted from the end, cannot be read. All of
  * them: the copy is hopeless. A run may inject that (the choice "fault_in_readable").

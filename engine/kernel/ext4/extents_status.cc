@@ -279,6 +279,7 @@ void ext4_es_remove_extent(ext4_inode *node, ext4_lblk_t from, ext4_lblk_t to)
 		es_change(node);
 	for (ext4_lblk_t i = from; i < to; i++) {
 		reserved += node->es[i].status == es_status::DELAYED;
+		node->i_sb->freed_blocks += on_disk(node->es[i]) ? 1 : 0;
 		node->es[i] = {};
 	}
 	if (from < to && to == node->es.size())

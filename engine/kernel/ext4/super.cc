@@ -6,6 +6,8 @@
 // disk, which nobody reads); datasync transactions of their own: fdatasync waits as fsync does.
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "engine/kernel/block.h"
 #include "engine/kernel/bug.h"
 #include "engine/kernel/ext4/ext4.h"
@@ -225,6 +227,27 @@ bool ext4_peek_uptodate(folio *f, std::size_t from, std::size_t count)
 		       : block_peek_uptodate(f, from, count);
 }
 
+std::optional<bool> ext4_peek_dirty(const folio *f, std::size_t from, std::size_t count)
+{
+	return f->mapping.peek()->a_ops == &ext4_iomap_aops ? iomap_peek_dirty(f, from, count)
+							    : block_peek_dirty(f, from, count);
+}
+
+inode_reservations ext4_peek_reservations(const inode *node)
+{
+	const ext4_inode *ei = EXT4_I(node);
+	const auto delayed = std::count_if(ei->es.begin(), ei->es.end(), [](const auto &es) {
+		return es.status == es_status::DELAYED;
+	});
+	return { .counted = ei->i_reserved_data_blocks,
+		 .data = static_cast<std::uint64_t>(delayed) };
+}
+
+std::uint64_t ext4_peek_reserved(const super_block *sb)
+{
+	return EXT4_SB(sb)->s_dirtyclusters;
+}
+
 } // namespace
 
 const super_operations ext4_super_operations = {
@@ -234,6 +257,9 @@ const super_operations ext4_super_operations = {
 	.peek_block = ext4_peek_block,
 	.peek_block_count = ext4_peek_block_count,
 	.peek_uptodate = ext4_peek_uptodate,
+	.peek_dirty = ext4_peek_dirty,
+	.peek_reservations = ext4_peek_reservations,
+	.peek_reserved = ext4_peek_reserved,
 	.tells_all_commits = true,
 };
 

@@ -6,6 +6,7 @@
 // Lock order: i_rwsem -> folio lock.
 #include <algorithm>
 
+#include "engine/kernel/bug.h"
 #include "engine/kernel/iomap/folio_state.h"
 #include "engine/kernel/iomap/iomap.h"
 #include "engine/kernel/pagemap.h"
@@ -23,6 +24,29 @@ struct source {
 	const unsigned char *bytes;
 	std::size_t left;
 };
+
+/* A copy of which nothing was taken. */
+struct attempt {
+	loff_t pos = -1;
+	std::size_t bytes = 0;
+	std::size_t copied = 0;
+	std::size_t chunk = 0;
+
+	bool operator==(const attempt &) const = default;
+};
+
+/*
+ * What can be read of a buffer does not change, so that the same copy fails again, unless it failed by
+ * injection.
+ */
+void check_progress(attempt *last, const attempt &now, const unsigned char *from)
+{
+	if (*last == now && now.copied == readable_bytes(from, now.bytes))
+		no_progress("short copy",
+			    "a copy ended where the buffer cannot be read, was of no use, "
+			    "and was tried again as it was");
+	*last = now;
+}
 
 /* What a begin put behind the end of the file, for a piece that was not written. */
 void iomap_write_failed(inode *node, loff_t pos, std::size_t len)
@@ -49,13 +73,15 @@ loff_t publish_size(inode *node, loff_t end)
 long iomap_write_iter(iomap_iter *iter, source *from)
 {
 	address_space *mapping = iter->node->i_mapping;
-	std::size_t chunk =
-		mapping_large_folio_support(mapping) ? page_size() * hpage_pages() : page_size();
+	const bool large =
+		patched(Patch::kWriteLargeChunks) && mapping_large_folio_support(mapping);
+	std::size_t chunk = large ? page_size() * hpage_pages() : page_size();
 	std::uint64_t length = iomap_length(iter);
 	std::size_t limit = from->left; /* less after a short copy that was of no use */
 	loff_t pos = iter->pos;
 	long written = 0;
 	long status = 0;
+	attempt last;
 
 	do {
 		folio *f = nullptr;
@@ -86,9 +112,11 @@ long iomap_write_iter(iomap_iter *iter, source *from)
 			pagecache_isize_extended(iter->node, old_size, pos);
 		if (done == 0) {
 			iomap_write_failed(iter->node, pos, bytes);
+			check_progress(&last, { pos, bytes, copied, chunk }, from->bytes);
 			if (chunk > page_size())
 				chunk /= 2;
-			if (copied != 0)
+			if (copied != 0 && (!patched(Patch::kWriteLargeChunks) ||
+					    patched(Patch::kShortCopyRetriesLess)))
 				limit = copied;
 			continue;
 		}
@@ -115,6 +143,8 @@ long iomap_file_buffered_write(file *f, loff_t pos, const void *from, std::size_
 	int ret;
 	while ((ret = iomap_iter_next(&iter)) > 0)
 		iter.processed = iomap_write_iter(&iter, &data);
+	if (ret < 0 && patched(Patch::kWriteUpdatesPos) && !patched(Patch::kPartialWriteCounts))
+		return ret;
 	return iter.pos == pos ? ret : iter.pos - pos;
 }
 

@@ -126,6 +126,18 @@ bool ifs_has_dirty_blocks(const folio *f)
 	return std::any_of(ifs->dirty.begin(), ifs->dirty.end(), [](bool bit) { return bit; });
 }
 
+std::optional<bool> iomap_peek_dirty(const folio *f, std::size_t from, std::size_t count)
+{
+	const auto *ifs = i_blocks_per_folio(f) <= 1
+				  ? nullptr
+				  : static_cast<const iomap_folio_state *>(f->private_data.peek());
+	if (ifs == nullptr || !patched(Patch::kIfsDirtyBits))
+		return std::nullopt;
+	const blocks range = blocks_of(from, count);
+	return std::any_of(ifs->dirty.begin() + range.first, ifs->dirty.begin() + range.end,
+			   [](bool bit) { return bit; });
+}
+
 void iomap_set_range_uptodate(folio *f, std::size_t off, std::size_t len)
 {
 	FRAME(iomap_set_range_uptodate);

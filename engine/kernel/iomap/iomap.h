@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "engine/kernel/fs.h"
@@ -70,6 +71,8 @@ struct iomap_iter {
 	iomap srcmap = {}; /* HOLE: there is none */
 	folio_batch *fbatch = nullptr; /* empty or for this iomap; its user drops what is left */
 	unsigned next_folio = 0; /* in fbatch */
+	bool refused = false; /* iomap_valid() said no to the iomap before, */
+	std::uint64_t refused_cookie = 0; /* which had this one */
 };
 /* iter.cc. 1: iter->map is there, go on; 0: all is done; or an error. Sleeps. */
 int iomap_iter_next(iomap_iter *iter);
@@ -119,6 +122,8 @@ unsigned iomap_page_mkwrite(folio *f, const address_space *mapping, const iomap_
 int iomap_read_folio(folio *f, const iomap_ops *ops);
 void iomap_readahead(struct readahead_control *rac, const iomap_ops *ops);
 bool iomap_is_partially_uptodate(folio *f, std::size_t from, std::size_t count);
+/* super_operations::peek_dirty. */
+std::optional<bool> iomap_peek_dirty(const folio *f, std::size_t from, std::size_t count);
 /* Zeroes the bytes, but for what reads as zeros anyway. i_rwsem held for write. Sleeps. */
 int iomap_zero_range(inode *node, loff_t pos, loff_t len, bool *did_zero, const iomap_ops *ops);
 /*

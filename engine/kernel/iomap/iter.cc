@@ -72,6 +72,12 @@ int iomap_iter_next(iomap_iter *iter)
 	VM_WARN_ON_ONCE(iter->map.length == 0);
 	VM_WARN_ON_ONCE(iter->map.offset + static_cast<loff_t>(iter->map.length) <= iter->pos);
 	VM_WARN_ON_ONCE((iter->map.flags & IOMAP_F_STALE) != 0);
+	/* Counters go up only: what was refused can come again, as it was, for ever. */
+	if (iter->refused && iter->map.validity_cookie == iter->refused_cookie)
+		no_progress("stale iomap",
+			    "an iomap was refused as stale, and the next one has the same "
+			    "cookie: no extent has changed");
+	iter->refused = false;
 	return 1;
 }
 

@@ -136,6 +136,8 @@ static int prepare_folio(iomap_iter *iter, folio *f, loff_t pos, std::size_t len
 	if (patched(Patch::kWriteValidity) && iter->ops->iomap_valid != nullptr &&
 	    !iter->ops->iomap_valid(iter->node, &iter->map)) {
 		iter->map.flags |= IOMAP_F_STALE;
+		iter->refused = true;
+		iter->refused_cookie = iter->map.validity_cookie;
 		__iomap_put_folio(f);
 		return 0;
 	}

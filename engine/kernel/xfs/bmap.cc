@@ -324,8 +324,12 @@ void xfs_bunmapi(xfs_inode *ip, xfs_fork whichfork, xfs_fileoff_t fsb, std::uint
 		} else {
 			remove_part(ifp, at, part);
 			xfs_iext_inc_seq(ip, whichfork);
-			if (whichfork == XFS_DATA_FORK && ip->is_reflink.peek())
+			if (whichfork == XFS_COW_FORK)
+				continue;
+			if (ip->is_reflink.peek())
 				xfs_refcount_decrease_extent(ip->i_sb, part);
+			else
+				ip->i_sb->freed_blocks += part.br_blockcount;
 		}
 	}
 }

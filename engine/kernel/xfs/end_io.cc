@@ -75,8 +75,8 @@ void xfs_end_ioend(iomap_ioend *ioend)
 		xfs_bmap_punch_delalloc_range(ip, XFS_DATA_FORK, ioend->io_offset,
 					      ioend_end(ioend));
 	}
-	if (error == 0 && patched(Patch::kZoned))
-		xfs_zoned_end_io(ip, ioend);
+	if (patched(Patch::kZoned))
+		xfs_zoned_end_io(ip, ioend, error);
 	else if (error == 0 && shared)
 		xfs_reflink_end_cow(ip, ioend->io_offset, ioend->io_bytes);
 	else if (error == 0 && ioend->io_type == iomap_type::UNWRITTEN)

@@ -260,7 +260,9 @@ void xfs_refcount_decrease_extent(super_block *sb, const xfs_bmbt_irec &rec)
 	sb->alloc_lock.lock();
 	for (std::uint64_t i = 0; i < rec.br_blockcount; i++) {
 		const auto found = sb->refcounts.find(rec.br_startblock + i);
-		if (found != sb->refcounts.end() && --found->second == 0)
+		if (found == sb->refcounts.end())
+			sb->freed_blocks++;
+		else if (--found->second == 0)
 			sb->refcounts.erase(found);
 	}
 	sb->alloc_lock.unlock();
@@ -288,6 +290,11 @@ void xfs_reflink_cancel_cow_blocks(xfs_inode *ip, xfs_fileoff_t fsb, std::uint64
 	FRAME(xfs_reflink_cancel_cow_blocks);
 	if (ip->i_cow.extents.empty())
 		return;
+	for (xfs_bmbt_irec part : ip->i_cow.extents) {
+		xfs_trim_extent(&part, fsb, len);
+		if (part.kind != block_kind::DELALLOC)
+			ip->i_sb->freed_blocks += part.br_blockcount;
+	}
 	xfs_bunmapi(ip, XFS_COW_FORK, fsb, len);
 	if (ip->i_cow.extents.empty())
 		ip->i_cowblocks = false;

@@ -28,54 +28,80 @@ inode *xfs_alloc_inode(super_block *sb, std::string_view name, unsigned ino)
 	return ip;
 }
 
-block_state xfs_peek_block(const inode *node, std::uint64_t index)
+block_state peek_fork(const xfs_ifork &fork, std::uint64_t index)
 {
 	std::size_t cursor;
 	xfs_bmbt_irec got;
-	if (!xfs_iext_lookup_extent(&XFS_I(node)->i_df, index, &cursor, &got) ||
-	    got.br_startoff > index)
+	if (!xfs_iext_lookup_extent(&fork, index, &cursor, &got) || got.br_startoff > index)
 		return {};
 	if (got.kind == block_kind::DELALLOC)
 		return { .kind = block_kind::DELALLOC };
 	return { .kind = got.kind, .block = got.br_startblock + (index - got.br_startoff) };
 }
 
-std::uint64_t xfs_peek_block_count(const inode *node)
+std::uint64_t count_of(const xfs_ifork &fork)
 {
-	const xfs_ifork &fork = XFS_I(node)->i_df;
 	return fork.extents.empty() ? 0 : fork.extents.back().end();
 }
 
+block_state xfs_peek_block(const inode *node, std::uint64_t index)
+{
+	return peek_fork(XFS_I(node)->i_df, index);
+}
+
+std::uint64_t xfs_peek_block_count(const inode *node)
+{
+	return count_of(XFS_I(node)->i_df);
+}
+
+block_state xfs_peek_copy(const inode *node, std::uint64_t index)
+{
+	return peek_fork(XFS_I(node)->i_cow, index);
+}
+
+std::uint64_t xfs_peek_copy_count(const inode *node)
+{
+	return count_of(XFS_I(node)->i_cow);
+}
+
+std::uint64_t delalloc_blocks(const xfs_ifork &fork)
+{
+	std::uint64_t blocks = 0;
+	for (const xfs_bmbt_irec &rec : fork.extents)
+		blocks += rec.kind == block_kind::DELALLOC ? rec.br_blockcount : 0;
+	return blocks;
+}
+
+inode_reservations xfs_peek_reservations(const inode *node)
+{
+	const xfs_inode *ip = XFS_I(node);
+	return { .counted = ip->i_delayed_blks,
+		 .data = delalloc_blocks(ip->i_df),
+		 .copies = delalloc_blocks(ip->i_cow),
+		 .behind_end = ip->i_eofblocks,
+		 .copies_kept = ip->i_cowblocks };
+}
+
+std::uint64_t xfs_peek_reserved(const super_block *sb)
+{
+	return sb->delayed_blocks;
+}
+
 /*
- * What was reserved and not written is a leak: nobody would ever give it back. Behind the end of the
- * file, and in the COW fork, it may be there for writes to come, and goes with the inode.
+ * What is reserved behind the end of the file, and in the COW fork, for writes to come goes with the
+ * inode. XFS gives back what it finds there; here only what is there on purpose, so that the rest is
+ * seen.
  */
-void xfs_evict_inode(inode *node)
+void xfs_inactive(inode *node)
 {
 	FRAME(xfs_inode_mark_reclaimable);
-	const xfs_inode *ip = XFS_I(node);
-	const xfs_fileoff_t eof = XFS_B_TO_FSB(ip->i_size.look());
-	std::uint64_t delayed = 0;
-	bool delalloc_below_eof = false;
-	bool delalloc_behind_eof = false;
-	for (const xfs_bmbt_irec &rec : ip->i_df.extents) {
-		if (rec.kind != block_kind::DELALLOC)
-			continue;
-		delayed += rec.br_blockcount;
-		delalloc_below_eof = delalloc_below_eof || rec.br_startoff < eof;
-		delalloc_behind_eof = delalloc_behind_eof || rec.end() > eof;
-	}
-	bool delalloc_cow = false;
-	for (const xfs_bmbt_irec &rec : ip->i_cow.extents) {
-		if (rec.kind != block_kind::DELALLOC)
-			continue;
-		delayed += rec.br_blockcount;
-		delalloc_cow = true;
-	}
-	VM_WARN_ON_ONCE(delayed != ip->i_delayed_blks);
-	VM_WARN_ON_ONCE(delalloc_below_eof);
-	VM_WARN_ON_ONCE(delalloc_behind_eof && !ip->i_eofblocks);
-	VM_WARN_ON_ONCE(delalloc_cow && !ip->i_cowblocks);
+	xfs_inode *ip = XFS_I(node);
+	const loff_t size = XFS_FSB_TO_B(XFS_B_TO_FSB(ip->i_size.peek()));
+	const loff_t end = XFS_FSB_TO_B(xfs_peek_block_count(ip));
+	if (ip->i_eofblocks && end > size)
+		xfs_bmap_punch_delalloc_range(ip, XFS_DATA_FORK, size, end);
+	if (ip->i_cowblocks)
+		xfs_reflink_cancel_cow_range(ip, 0, XFS_FSB_TO_B(xfs_peek_copy_count(ip)));
 }
 
 void xfs_spawn_daemons(interleaf::Scheduler &scheduler)
@@ -90,10 +116,15 @@ const super_operations xfs_super_operations = {
 	.spawn_daemons = xfs_spawn_daemons,
 	.alloc_inode = xfs_alloc_inode,
 	.map_block = xfs_map_block,
-	.evict_inode = xfs_evict_inode,
+	.evict_inode = xfs_inactive,
 	.peek_block = xfs_peek_block,
 	.peek_block_count = xfs_peek_block_count,
 	.peek_uptodate = iomap_is_partially_uptodate,
+	.peek_dirty = iomap_peek_dirty,
+	.peek_copy = xfs_peek_copy,
+	.peek_copy_count = xfs_peek_copy_count,
+	.peek_reservations = xfs_peek_reservations,
+	.peek_reserved = xfs_peek_reserved,
 };
 
 xfs_inode::xfs_inode(super_block *sb, std::string file_name, unsigned ino)
@@ -119,6 +150,9 @@ void xfs_ilock(xfs_inode *ip)
 
 void xfs_iunlock(xfs_inode *ip)
 {
+	/* Whoever changed the one changed the other. */
+	VM_WARN_ON_ONCE(delalloc_blocks(ip->i_df) + delalloc_blocks(ip->i_cow) !=
+			ip->i_delayed_blks);
 	ip->i_ilock.up_write();
 }
 

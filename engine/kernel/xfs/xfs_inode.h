@@ -168,8 +168,8 @@ loff_t xfs_file_remap_range(file *in, loff_t in_pos, file *out, loff_t out_pos, 
 int xfs_zoned_buffered_write_iomap_begin(inode *node, loff_t pos, std::uint64_t length,
 					 unsigned flags, iomap *map, iomap *srcmap);
 int xfs_zoned_map_blocks(iomap_writepage_ctx *wpc, inode *node, loff_t offset, std::size_t len);
-/* Takes ILOCK. */
-void xfs_zoned_end_io(xfs_inode *ip, const iomap_ioend *ioend);
+/* Takes ILOCK. After an error the new blocks are nobody's. */
+void xfs_zoned_end_io(xfs_inode *ip, const iomap_ioend *ioend, int error);
 
 /* ---- aops.cc, end_io.cc ---- */
 

@@ -149,10 +149,14 @@ int xfs_zoned_map_blocks(iomap_writepage_ctx *wpc, inode *node, loff_t offset, s
 	return 0;
 }
 
-void xfs_zoned_end_io(xfs_inode *ip, const iomap_ioend *ioend)
+void xfs_zoned_end_io(xfs_inode *ip, const iomap_ioend *ioend, int error)
 {
 	FRAME(xfs_zoned_end_io);
 	const std::uint64_t count = ioend->io_bytes / this_machine().geo.block_size;
+	if (error != 0) {
+		ip->i_sb->freed_blocks += count;
+		return;
+	}
 	xfs_zoned_end_extent(ip, { .br_startoff = XFS_B_TO_FSBT(ioend->io_offset),
 				   .br_blockcount = count,
 				   .kind = block_kind::WRITTEN,
