@@ -54,6 +54,7 @@ class ImageReader {
     if (bytes != 0) std::memcpy(to, at_, bytes);
     at_ += bytes;
   }
+  void skip(std::size_t bytes) { at_ += bytes; }
 
  private:
   const std::byte* at_;

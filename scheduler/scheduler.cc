@@ -311,32 +311,39 @@ std::uint8_t Scheduler::lock_class_index(const LockClass& lock_class) {
 }
 
 void Scheduler::claim(const void* address, std::uint8_t lock_class, bool shared, Where where) {
-  Task& task = *task_;
-  task.held.add(address, steps_, where, lock_class, shared);
-  task.held_classes |= std::uint64_t{1} << lock_class;
+  task_->claim(address, steps_, where, lock_class, shared);
 }
 
 void Scheduler::lock_taken(const void* lock, std::uint8_t lock_class, bool shared, Where where) {
-  claim(lock, lock_class, shared, where);
+  task_->claim(lock, steps_, where, lock_class, shared);
   if (races_ != nullptr) [[unlikely]]
     races_->lock_taken(current_, task_->next.object, shared);
 }
 
+namespace {
+
+[[gnu::noinline]] void report_not_held(Scheduler& s, std::source_location where) {
+  s.report(FindingKind::kKernelBug, "lock",
+           "unlock of a lock that the task does not hold, at line " + std::to_string(where.line()),
+           true);
+}
+
+}  // namespace
+
 void Scheduler::lock_dropped(const void* lock, Where where) {
-  Task& task = *task_;
-  for (std::size_t i = task.held.size(); i-- > 0;) {
-    if (task.held[i].lock != lock) continue;
-    const std::uint8_t dropped = task.held[i].class_index;
-    task.held.erase(i);
-    const bool another = std::any_of(task.held.begin(), task.held.end(), [&](const HeldLock& held) {
-      return held.class_index == dropped;
-    });
-    if (!another) task.held_classes &= ~(std::uint64_t{1} << dropped);
+  HeldLocks& held = task_->held;
+  std::size_t place = held.size();
+  while (place > 0 && held[place - 1].lock != lock) --place;
+  if (place == 0) {
+    report_not_held(*this, where);
     return;
   }
-  report(FindingKind::kKernelBug, "lock",
-         "unlock of a lock that the task does not hold, at line " + std::to_string(where.line()),
-         true);
+  const std::uint8_t dropped = held[place - 1].class_index;
+  held.erase(place - 1);
+  for (const HeldLock& other : held) {
+    if (other.class_index == dropped) return;
+  }
+  task_->held_classes &= ~(std::uint64_t{1} << dropped);
 }
 
 void Scheduler::report(FindingKind kind, std::string_view object, std::string_view message,

@@ -114,6 +114,12 @@ class Task {
   Polled* polled = nullptr;        // null: the task never polled
 
   const Function* function() const { return depth == 0 ? nullptr : stack[depth - 1]; }
+  // From now on it holds a lock.
+  void claim(const void* lock, std::uint64_t step, std::source_location where,
+             std::uint8_t lock_class, bool shared) {
+    held.add(lock, step, where, lock_class, shared);
+    held_classes |= std::uint64_t{1} << lock_class;
+  }
 };
 
 // The arrays of a task, outside the arena: most of them is not in use, and a snapshot copies what

@@ -164,6 +164,7 @@ const RunResult& World::go(Strategy& strategy) {
   result_.preemptions = s.preemptions_;
   result_.digest = s.digest_;
   result_.left = s.left();
+  if (s.end_ == RunEnd::kPaused && s.findings_ == 0 && result_.findings.empty()) return result_;
   const auto chosen = outside_->schedule.begin();
   result_.schedule.assign(chosen, chosen + static_cast<std::ptrdiff_t>(s.choices_));
   if (s.findings_ != 0 || !result_.findings.empty()) {

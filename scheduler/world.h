@@ -54,7 +54,8 @@ class World {
   World& operator=(const World&) = delete;
 
   // One run from the start to its end, or to where the strategy pauses it (RunEnd::kPaused). The
-  // reference stays valid until the next start; nothing is allocated in steady state.
+  // reference stays valid until the next start; nothing is allocated in steady state. While the
+  // run is paused and has no finding, the schedule need not be there.
   const RunResult& run(Strategy& strategy, const RunOptions& options);
   // Goes on with a run whose end was kPaused.
   const RunResult& resume(Strategy& strategy);

@@ -15,10 +15,12 @@ std::uint8_t LockOrder::index(const LockClass& lock_class) {
   CHECK(class_count_ < kClassesMax);
   classes_[class_count_] = &lock_class;
   before_[class_count_] = 0;
+  changed();
   return static_cast<std::uint8_t>(class_count_++);
 }
 
 void LockOrder::save(Image& image) const {
+  image.append(&version_, sizeof(version_));
   image.append(&class_count_, sizeof(class_count_));
   image.append(&edges_, sizeof(edges_));
   image.append(classes_, class_count_ * sizeof(classes_[0]));
@@ -26,6 +28,13 @@ void LockOrder::save(Image& image) const {
 }
 
 void LockOrder::restore(ImageReader& image) {
+  const std::uint64_t had = version_;
+  image.take(&version_, sizeof(version_));
+  if (version_ == had) {
+    image.skip(sizeof(class_count_) + sizeof(edges_) +
+               class_count_ * (sizeof(classes_[0]) + sizeof(before_[0])));
+    return;
+  }
   image.take(&class_count_, sizeof(class_count_));
   image.take(&edges_, sizeof(edges_));
   image.take(classes_, class_count_ * sizeof(classes_[0]));
@@ -77,6 +86,7 @@ LockOrder::Cycles LockOrder::add(std::uint64_t held, std::uint8_t wanted, const 
     const auto from = static_cast<std::uint8_t>(std::countr_zero(rest));
     find(wanted, from, fresh & ~(std::uint64_t{1} << from), cycles);
   }
+  if (fresh != 0) changed();
   before_[wanted] |= fresh;
   for (std::uint64_t rest = fresh; rest != 0; rest &= rest - 1) {
     edges_ = new StoredEdge{.next = edges_};

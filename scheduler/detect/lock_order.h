@@ -60,7 +60,8 @@ class LockOrder {
   std::uint8_t index(const LockClass& lock_class);
   const char* name(std::uint8_t index) const { return classes_[index]->name; }
 
-  // What is in use of it; the edges themselves lie in the arena.
+  // What is in use of it; the edges themselves lie in the arena. Nothing is copied back that is the
+  // same still.
   void save(Image& image) const;
   void restore(ImageReader& image);
 
@@ -77,6 +78,11 @@ class LockOrder {
   // end.
   void walk(const std::uint64_t* layers, unsigned distance, Path& path, Cycles& cycles) const;
 
+  void changed() { version_ = ++versions_; }
+
+  // What it holds: another one with every change, and that of the image when it is restored.
+  std::uint64_t version_ = 0;
+  std::uint64_t versions_ = 0;  // there were so far
   std::size_t class_count_ = 1;
   const LockClass* classes_[kClassesMax] = {};
   std::uint64_t before_[kClassesMax] = {};  // bit a of before_[b]: an edge a -> b exists

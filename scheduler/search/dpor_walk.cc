@@ -92,7 +92,7 @@ void DporWalk::fall_asleep(const DporStep& step) {
 
 void DporWalk::go_on_from(const Mark& mark) {
   at_ = mark.events;
-  finished_ = 0;
+  finished_ = absent_;
   open_step_ = kNoEvent;
   saved_choice_ = mark.choices;
   saved_step_ = mark.step;
@@ -101,7 +101,7 @@ void DporWalk::go_on_from(const Mark& mark) {
 
 void DporWalk::begin(std::uint64_t) {
   at_ = 0;
-  finished_ = 0;
+  finished_ = absent_;
   saved_step_ = 0;
   saved_choice_ = kNever;
   pause_ = Pause::kNone;
@@ -131,7 +131,12 @@ Hash128 DporWalk::order() const {
 
 // Out of line, since as a rule there is nothing to repeat.
 bool DporWalk::repeat_known(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
-  if (std::exchange(fresh_, false)) log_.begin(s.task_count());
+  const HeapScope heap;
+  if (std::exchange(fresh_, false)) {
+    log_.begin(s.task_count());
+    absent_ = ~((TaskMask{1} << s.task_count()) - 1);
+    finished_ |= absent_;
+  }
   if (at_ < log_.size()) {
     CHECK(log_[at_].task == task);
     ++at_;
@@ -200,7 +205,6 @@ unsigned DporWalk::pick_value(const Scheduler& s, const char*, unsigned count) {
 }
 
 void DporWalk::forced(const Scheduler& s, TaskId only) {
-  const HeapScope heap;
   if (repeat(s, only, s.choices() < path_.size(), kForced)) return;
   if (pause_ == Pause::kRedundant) return;
   settle(s);
@@ -245,6 +249,7 @@ TaskId DporWalk::preferred(const Scheduler& s, TaskMask candidates) const {
 
 // What the last step races with, and who need not sleep after it.
 void DporWalk::complete_step(const Scheduler& s) {
+  const HeapScope heap;
   const EventNumber first = open_step_;
   if (log_.joins(first)) reverse_races(first);
   if (sleep_ != 0) wake(s, first);
@@ -297,31 +302,6 @@ void DporWalk::wake(const Scheduler& s, Op op, std::uint32_t object) {
 
 // ---- races
 // ---------------------------------------------------------------------------------------
-
-// A blocked task may never perform what it announced; its races count all the same. Looked at
-// after the step that it announced it in or that touched its object.
-void DporWalk::look_at_blocked(const Scheduler& s, TaskMask tasks) {
-  if (at_ == 0 || has(DporFault::kPerformedOnly)) return;
-  const TaskId ran = log_[at_ - 1].task;
-  for (TaskMask rest = tasks; rest != 0; rest &= rest - 1) {
-    const auto id = static_cast<TaskId>(std::countr_zero(rest));
-    const Task& task = s.task(id);
-    if (task.finished) {
-      finished_ |= task_bit(id);
-      continue;
-    }
-    if (id == ran || touched_by_last_step(task.next.object)) look_at_blocked(id, task.next);
-  }
-}
-
-bool DporWalk::touched_by_last_step(std::uint32_t object) const {
-  const LoggedEvent* event = &log_[at_ - 1];
-  while (event->object != object) {
-    if (event == &log_[event->step]) return false;
-    --event;
-  }
-  return true;
-}
 
 void DporWalk::look_at_blocked(TaskId id, const Access& access) {
   const RacingAccess racing{id, access.op, access.object, is_gated(access.op, access.gated)};

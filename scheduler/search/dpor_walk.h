@@ -4,6 +4,7 @@
 // dpor.h. Belongs to one World.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,8 +31,11 @@ class ObjectUsers {
   void add(TaskId task, const Access& access) {
     if (access.object == kPrivateObject) return;
     Entry& entry = entries_[place(access)];
-    if (entry.address != access.address) entry = {access.address, 0};
-    entry.tasks |= task_bit(task);
+    if (entry.address == access.address) [[likely]] {
+      entry.tasks |= task_bit(task);
+    } else {
+      entry = {access.address, task_bit(task)};
+    }
   }
 
  private:
@@ -111,7 +115,8 @@ class DporWalk final : public Strategy {
   }
   // A step of the known prefix, which the log has or lost. False: there is something new to do.
   bool repeat(const Scheduler& s, TaskId task, bool known, std::uint32_t place) {
-    if (at_ == log_.size() && !known && !fresh_) return false;
+    if (at_ == log_.size() && !(known | fresh_)) [[likely]]
+      return false;
     return repeat_known(s, task, known, place);
   }
   bool repeat_known(const Scheduler& s, TaskId task, bool known, std::uint32_t place);
@@ -136,18 +141,38 @@ class DporWalk final : public Strategy {
       if (!quiet) complete_step(s);
       open_step_ = kNoEvent;
     }
-    const TaskMask all = (TaskMask{1} << s.task_count()) - 1;
-    const TaskMask blocked = all & ~(s.runnable() | finished_);
+    const TaskMask blocked = ~(s.runnable() | finished_);
     if (blocked != 0) look_at_blocked(s, blocked);
+  }
+  // A blocked task may never perform what it announced; its races count all the same. Looked at
+  // after the step that it announced it in or that touched its object.
+  [[gnu::always_inline]] void look_at_blocked(const Scheduler& s, TaskMask tasks) {
+    if (at_ == 0 || has(DporFault::kPerformedOnly)) return;
+    const TaskId ran = log_[at_ - 1].task;
+    for (TaskMask rest = tasks; rest != 0; rest &= rest - 1) {
+      const auto id = static_cast<TaskId>(std::countr_zero(rest));
+      const Task& task = s.task(id);
+      if (task.finished) {
+        finished_ |= task_bit(id);
+        continue;
+      }
+      if (id == ran || touched_by_last_step(task.next.object)) look_at_blocked(id, task.next);
+    }
+  }
+  bool touched_by_last_step(std::uint32_t object) const {
+    const LoggedEvent* event = &log_[at_ - 1];
+    const LoggedEvent* const first = &log_[event->step];
+    for (; event->object != object; --event) {
+      if (event == first) return false;
+    }
+    return true;
   }
   void complete_step(const Scheduler& s);
   void reverse_races(EventNumber first);
   void wake(const Scheduler& s, EventNumber first);
   void wake(const Scheduler& s, Op op, std::uint32_t object);
   void note_besides(const Scheduler& s, EventNumber first);
-  void look_at_blocked(const Scheduler& s, TaskMask tasks);
   void look_at_blocked(TaskId id, const Access& access);
-  bool touched_by_last_step(std::uint32_t object) const;
   bool nothing_left(EventNumber i);
   void reverse(EventNumber i, EventNumber first);
   void reverse(EventNumber i, EventNumber end, const RacingAccess& later, bool free);
@@ -168,9 +193,10 @@ class DporWalk final : public Strategy {
   HappensBefore log_;  // the choice of an event is its place in the path, or kForced
   ObjectUsers users_;
   EventNumber at_ = 0;                // events performed in the run at hand
-  EventNumber open_step_ = kNoEvent;  // the step that is under way began with it
   std::uint64_t open_mark_ = 0;       // memory from here on was made by it, if it was chosen
-  TaskMask finished_ = 0;             // tasks known to have finished in the run at hand
+  TaskMask finished_ = 0;             // tasks known to have finished in the run at hand, and who
+  TaskMask absent_ = 0;               // is none
+  EventNumber open_step_ = kNoEvent;  // the step that is under way began with it
   TaskMask sleep_ = 0;
   std::vector<Besides> besides_;  // of those who sleep
   Pause pause_ = Pause::kNone;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "scheduler/scheduler.h"
+
 namespace interleaf {
 
 void HappensBefore::begin(unsigned tasks) {
@@ -18,12 +20,14 @@ void HappensBefore::begin(unsigned tasks) {
 }
 
 void HappensBefore::grow() {
+  const HeapScope heap;
   capacity_ = std::max<EventNumber>(256, 2 * capacity_);
   events_.resize(capacity_);
   clocks_.resize(std::size_t{capacity_} * width_);
 }
 
 void HappensBefore::grow_objects(std::uint32_t object) {
+  const HeapScope heap;
   last_of_object_.resize(2ul * object, kNoEvent);
 }
 
@@ -43,7 +47,7 @@ void HappensBefore::also(Op op, std::uint32_t object) {
   event.joins = false;
   last_of_task_[event.task] = number;
   size_ = number + 1;
-  if (object != kPrivateObject) follow_object(number);
+  if (object != kPrivateObject) follow_object(number, row_of(event.step));
 }
 
 // The step comes after the epoch that ends with event `last`.
@@ -62,13 +66,18 @@ void HappensBefore::join(EventNumber step, EventNumber last) {
 }
 
 void HappensBefore::truncate(EventNumber count) {
-  const bool within = count < size_ && events_[count].step != count;
-  while (size_ > count) {
-    const LoggedEvent& event = events_[--size_];
-    last_of_task_[event.task] = within && event.step < count ? count - 1 : event.previous_of_task;
-    if (event.object != kPrivateObject) last_of_object_[event.object] = event.previous;
+  if (count >= size_) return;
+  const bool within = events_[count].step != count;
+  const LoggedEvent* const events = events_.data();
+  EventNumber* const last_of_object = last_of_object_.data();
+  for (EventNumber i = size_; i-- > count;) {
+    last_of_task_[events[i].task] = events[i].previous_of_task;
+    if (events[i].object != kPrivateObject) last_of_object[events[i].object] = events[i].previous;
   }
-  if (within) order_anew(events_[count - 1].step);
+  size_ = count;
+  if (!within) return;
+  last_of_task_[events[count - 1].task] = count - 1;
+  order_anew(events[count - 1].step);
 }
 
 // The last step, of which events were taken back.

@@ -34,8 +34,8 @@ inline constexpr std::uint8_t kNoValue = 0xff;
 
 struct LoggedEvent {
   std::uint32_t object;
-  std::uint32_t own;             // 1, 2, ... among the steps of its task
   EventNumber previous;          // the one before it on its object; kNoEvent: none, or private
+  std::uint32_t own;             // 1, 2, ... among the steps of its task
   EventNumber epoch;             // the first event of its epoch
   EventNumber step;              // the event that began its step
   EventNumber previous_of_task;  // the last one of the task's step before; kNoEvent: none
@@ -60,15 +60,20 @@ class HappensBefore {
     if (number == capacity_) [[unlikely]]
       grow();
     const EventNumber before = std::exchange(last_of_task_[task], number);
-    const std::uint32_t* const from = clock_or_none(before);
-    const std::uint32_t own = before == kNoEvent ? 1 : events_[before].own + 1;
+    const std::uint32_t* from = kNothing;
+    std::uint32_t own = 1;
+    if (before != kNoEvent) [[likely]] {
+      from = row_of(events_[before].step);
+      own = events_[before].own + 1;
+    }
     std::uint32_t* const row = row_of(number);
     copy_row(from, row);
     row[task] = own;  // told by the log: to read it back from the row would wait for that
     size_ = number + 1;
-    events_[number] = {access.object, own,  kNoEvent,  number,   number,       before,
-                       choice,        task, access.op, kNoValue, access.gated, false};
-    if (access.object != kPrivateObject) follow_object(number);
+    LoggedEvent& event = events_[number];
+    event = {access.object, kNoEvent, own,       number,   number,       before,
+             choice,        task,     access.op, kNoValue, access.gated, false};
+    if (access.object != kPrivateObject) follow_object(number, row);
     return number;
   }
   // The step that add() began last does this besides.
@@ -135,8 +140,9 @@ class HappensBefore {
  private:
   static constexpr std::uint32_t kNothing[kTasksMax] = {};
 
-  // Event `number`, the last one, is there but for what it follows on its object.
-  void follow_object(EventNumber number) {
+  // Event `number`, the last one, is there but for what it follows on its object; `row` is that of
+  // its step.
+  [[gnu::always_inline]] void follow_object(EventNumber number, const std::uint32_t* row) {
     LoggedEvent& event = events_[number];
     if (event.object >= last_of_object_.size()) [[unlikely]]
       grow_objects(event.object);
@@ -151,7 +157,6 @@ class HappensBefore {
     }
     if (follows == kNoEvent) return;
     // As a rule an epoch of one event, by the same task.
-    const std::uint32_t* const row = row_of(event.step);
     if (events_[follows].epoch != follows || !includes(row, follows)) join(event.step, follows);
   }
   void join(EventNumber step, EventNumber last);
@@ -161,8 +166,12 @@ class HappensBefore {
 
   std::uint32_t* row_of(EventNumber step) { return &clocks_[std::size_t{step} * width_]; }
   void copy_row(const std::uint32_t* from, std::uint32_t* to) const {
-    for (unsigned t = 0; t < width_; t += kBlock)
+    const unsigned width = width_;  // which what is copied might be, as far as compilers know
+    unsigned t = 0;
+    do {
       std::memcpy(to + t, from + t, sizeof(*to) * kBlock);
+      t += kBlock;
+    } while (t < width);
   }
 
   static constexpr unsigned kBlock = 4;  // entries of a clock that are copied at a time
