@@ -124,8 +124,10 @@ handle_t *ext4_journal_start(inode *node, int nblocks, int rsv_blocks = 0);
 void ext4_journal_stop(handle_t *handle);
 /* The inode's map and size, as they are now, go with the handle's transaction. */
 void ext4_mark_inode_dirty(handle_t *handle, inode *node);
-/* data=ordered: these bytes reach the disk before the handle's transaction does. */
+/* data=ordered: these bytes reach the disk before the handle's transaction does. The commit writes
+ * them; or it waits for them only, since the task is about to write them. */
 void ext4_jbd2_inode_add_write(handle_t *handle, inode *node, loff_t start, loff_t len);
+void ext4_jbd2_inode_add_wait(handle_t *handle, inode *node, loff_t start, loff_t len);
 bool ext4_should_order_data();
 bool ext4_should_dioread_nolock();
 int ext4_writepage_trans_blocks();

@@ -306,4 +306,10 @@ void ext4_jbd2_inode_add_write(handle_t *handle, inode *node, loff_t start, loff
 		jbd2_journal_inode_ranged_write(handle, &EXT4_I(node)->jinode, start, len);
 }
 
+void ext4_jbd2_inode_add_wait(handle_t *handle, inode *node, loff_t start, loff_t len)
+{
+	if (ext4_should_order_data())
+		jbd2_journal_inode_ranged_wait(handle, &EXT4_I(node)->jinode, start, len);
+}
+
 } // namespace kernel
