@@ -157,6 +157,32 @@ TEST(Ext4, BlocksSmallerThanPagesKeepStatesOfTheirOwn) {
   }
 }
 
+// What a write has filled of a page can be read without the rest of it.
+TEST(Ext4, ReadsOfBlocksThatAreUptodateDoNotReadTheirFolio) {
+  for (const Mode& mode : kModes) {
+    kernel_harness machine({.geo = blocks_of_1k(), .kernel_name = mode.kernel, .with = mode.with});
+    machine.file("f", std::string(kPage, 'x'));
+    machine.task("a", [] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      put(f, 1024, 1024, 'a');
+      folio* cache = __filemap_get_folio(f->f_mapping, 0, 0);
+      const auto read = [f](loff_t pos, std::size_t len) {
+        std::string bytes(len, '?');
+        BUG_ON(vfs_read(f, pos, bytes.data(), len) != static_cast<long>(len));
+        return bytes;
+      };
+      BUG_ON(read(1124, 100) != std::string(100, 'a'));
+      BUG_ON(read(1024, 1024) != std::string(1024, 'a'));
+      BUG_ON(folio_test_uptodate(cache));
+      BUG_ON(read(2000, 100) != std::string(48, 'a') + std::string(52, 'x'));
+      BUG_ON(!folio_test_uptodate(cache));
+      folio_put(cache);
+      filp_close(f);
+    });
+    expect_clean(machine, 50);
+  }
+}
+
 TEST(Ext4, ZeroRangeLeavesUnwrittenBlocksAndZeroedEdges) {
   for (const Mode& mode : kModes) {
     kernel_harness machine({.geo = blocks_of_1k(), .kernel_name = mode.kernel, .with = mode.with});

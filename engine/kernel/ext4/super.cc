@@ -160,6 +160,7 @@ constexpr address_space_operations ext4_da_aops = {
 	.release_folio = ext4_release_folio,
 	.launder_folio = nullptr,
 	.free_folio = nullptr,
+	.is_partially_uptodate = block_is_partially_uptodate,
 };
 
 constexpr inode_operations ext4_file_inode_operations = { .setattr_size = ext4_setattr };
