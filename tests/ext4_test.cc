@@ -256,6 +256,73 @@ TEST(Ext4, ReservationFailsWhenTheDiskIsPromisedAway) {
   expect_clean(machine, 20);
 }
 
+// Only a part of a write can be copied: what it got blocks for behind the end of the file stays
+// reserved, whatever is written back. iomap gives that back.
+TEST(Ext4, ShortWriteLeavesReservationsBehindTheEndToTheInodesEnd) {
+  for (const Mode& mode : kModes) {
+    const bool iomap = (mode.with & patch_bit(Patch::kExt4Iomap)) != 0;
+    kernel_harness machine({.geo = blocks_of_1k(), .kernel_name = mode.kernel, .with = mode.with});
+    machine.file("f", "");
+    machine.task("a", [iomap] {
+      file* f = do_open(find_inode("f"), O_RDWR);
+      static const std::string bytes(kPage, 'a');
+      const auto* begin = reinterpret_cast<const unsigned char*>(bytes.data());
+      this_machine().unreadable.push_back({begin + 1024, begin + kPage});
+      BUG_ON(vfs_write(f, 0, bytes.data(), kPage) != 1024);
+      BUG_ON(i_size_read(inode_f()) != 1024);
+      BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+      BUG_ON(inode_f()->i_reserved_data_blocks != (iomap ? 0 : 3));
+      filp_close(f);
+    });
+    expect_clean(machine, 1);
+    machine.inspect([] {
+      this_machine().sb->s_op->evict_inode(inode_f());
+      EXPECT_EQ(inode_f()->i_reserved_data_blocks, 0u);
+      EXPECT_EQ(EXT4_SB(inode_f()->i_sb)->s_dirtyclusters, 0u);
+    });
+  }
+}
+
+// Nothing counts of a copy that was short: until the next try the file ends where the bytes are to
+// go. Another task sees that.
+TEST(Ext4, WriteBehindTheEndOfWhichNothingCountsMakesTheFileLonger) {
+  static const std::string bytes(kPage, 'a');
+  static bool grew;
+  grew = false;
+  kernel_harness machine({.geo = blocks_of_1k()});
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    const auto* begin = reinterpret_cast<const unsigned char*>(bytes.data());
+    this_machine().unreadable.push_back({begin + 10, begin + kPage});
+    BUG_ON(vfs_write(f, 2048, bytes.data(), 100) != 10);
+    BUG_ON(i_size_read(inode_f()) != 2058);
+    filp_close(f);
+  });
+  machine.task("b", [] {
+    for (unsigned i = 0; i < 100; ++i) grew = grew || i_size_read(find_inode("f")) == 2048;
+  });
+  for (unsigned seed = 0; seed < 100; ++seed) ASSERT_TRUE(machine.run(seed).findings.empty());
+  EXPECT_TRUE(grew);
+}
+
+// The second of two blocks has no room: the first, behind the end of the file, is given back.
+TEST(Ext4, WriteThatFindsNoSpaceGivesBackWhatItGotBehindTheEnd) {
+  geometry geo = blocks_of_1k();
+  geo.disk_blocks = 1;
+  kernel_harness machine({.geo = geo});
+  machine.file("f", "");
+  machine.task("a", [] {
+    file* f = do_open(find_inode("f"), O_RDWR);
+    BUG_ON(put(f, 0, 2048, 'a') != -ENOSPC);
+    BUG_ON(inode_f()->i_reserved_data_blocks != 0 || i_size_read(inode_f()) != 0);
+    BUG_ON(put(f, 0, 1024, 'b') != 1024);
+    BUG_ON(vfs_fsync_range(f, 0, LLONG_MAX_POS, false) != 0);
+    filp_close(f);
+  });
+  expect_clean(machine, 20);
+}
+
 // A mapping's store behind the end of the file must not be there after the file has grown.
 std::string after_extension(patch_set with) {
   static std::string found;

@@ -6,6 +6,8 @@
 // disk, which nobody reads); datasync transactions of their own: fdatasync waits as fsync does.
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "engine/kernel/block.h"
 #include "engine/kernel/bug.h"
 #include "engine/kernel/ext4/ext4.h"
@@ -214,6 +216,25 @@ block_state ext4_peek_block(const inode *node, std::uint64_t index)
 	}
 }
 
+/*
+ * Reservations behind the end of the file, of short writes, go with the inode only. The last inode
+ * leaves none behind.
+ */
+void ext4_evict_inode(inode *node)
+{
+	FRAME(ext4_evict_inode);
+	ext4_inode *ei = EXT4_I(node);
+	const auto delayed = static_cast<std::uint64_t>(
+		std::count_if(ei->es.begin(), ei->es.end(), [](const extent_status &es) {
+			return es.status == es_status::DELAYED;
+		}));
+	VM_WARN_ON_ONCE(ei->i_reserved_data_blocks != delayed);
+	ei->i_reserved_data_blocks = 0;
+	EXT4_SB(node->i_sb)->s_dirtyclusters -= delayed;
+	VM_WARN_ON_ONCE(node == node->i_sb->inodes.back() &&
+			EXT4_SB(node->i_sb)->s_dirtyclusters != 0);
+}
+
 std::uint64_t ext4_peek_block_count(const inode *node)
 {
 	return EXT4_I(node)->es.size();
@@ -232,6 +253,7 @@ const super_operations ext4_super_operations = {
 	.spawn_daemons = ext4_spawn_daemons,
 	.alloc_inode = ext4_alloc_inode,
 	.map_block = ext4_map_block,
+	.evict_inode = ext4_evict_inode,
 	.peek_block = ext4_peek_block,
 	.peek_block_count = ext4_peek_block_count,
 	.peek_uptodate = ext4_peek_uptodate,

@@ -150,6 +150,18 @@ static int ext4_truncate(inode *node)
 	ext4_mark_inode_dirty(handle, node);
 	ei->i_data_sem.up_write();
 	ext4_journal_stop(handle);
+	return 0;
+}
+
+/* i_rwsem held for write. Sleeps. */
+void ext4_truncate_failed_write(inode *node)
+{
+	FRAME(ext4_truncate_failed_write);
+	address_space *mapping = node->i_mapping;
+	filemap_invalidate_lock(mapping);
+	truncate_inode_pages(mapping, node->i_size.load());
+	ext4_truncate(node);
+	filemap_invalidate_unlock(mapping);
 }
 
 /*
