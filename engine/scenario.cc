@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/call_parser.h"
+#include "engine/kernel/patch.h"
 #include "engine/nearest.h"
 #include "engine/task_reader.h"
 #include "engine/user_error.h"
@@ -129,7 +130,7 @@ class Loader {
 
   std::string kernel(const YAML::Node& node) const {
     LocatedText text = yaml_.text(node, "kernel");
-    if (!is_kernel_version(text.text)) {
+    if (!is_kernel_version(text.text) && ::kernel::find_kernel(text.text) == nullptr) {
       yaml_.fail(node, quoted(text.text) + " is not a kernel version",
                  "write 6.12 or 6.12.95; `interleaf list kernels` lists them");
     }

@@ -311,8 +311,39 @@ TEST_F(Journal, WritesAndWaitsForOrderedDataBeforeTheCommitRecord) {
   EXPECT_EQ(ordered_log.committed_at_submit, 0u);
   machine_.inspect([&] {
     EXPECT_EQ(data_->i_transaction.peek(), nullptr);
-    EXPECT_FALSE(data_->write_data || data_->wait_data);
+    EXPECT_EQ(data_->i_dirty_end, 0);
   });
+}
+
+// That it is to be written stays with an inode: its flags are never cleared.
+TEST_F(Journal, WaitsOnlyForDataThatSomebodyElseWritesUnlessTheInodeWasWrittenBefore) {
+  ordered_log = {};
+  machine_.setup([this] {
+    journal_->j_submit_inode_data_buffers = [](jbd2_inode*) {
+      ++ordered_log.submitted;
+      return 0;
+    };
+    journal_->j_finish_inode_data_buffers = [](jbd2_inode*) {
+      ++ordered_log.finished;
+      return 0;
+    };
+  });
+  machine_.task("a", [this] {
+    const auto commit_of = [this](void (*file)(handle_t*, jbd2_inode*, loff_t, loff_t)) {
+      handle_t* handle = jbd2_journal_start(journal_, 2);
+      const tid_t tid = handle->h_transaction->t_tid;
+      file(handle, data_, 0, 100);
+      jbd2_journal_stop(handle);
+      jbd2_complete_transaction(journal_, tid);
+    };
+    commit_of(jbd2_journal_inode_ranged_wait);
+    BUG_ON(ordered_log.submitted != 0 || ordered_log.finished != 1);
+    commit_of(jbd2_journal_inode_ranged_write);
+    BUG_ON(ordered_log.submitted != 1 || ordered_log.finished != 2);
+    commit_of(jbd2_journal_inode_ranged_wait);
+    BUG_ON(ordered_log.submitted != 2 || ordered_log.finished != 3);
+  });
+  expect_clean(1);
 }
 
 TEST_F(Journal, InodeOfACommittingTransactionIsHandedOnToTheNext) {

@@ -39,15 +39,32 @@ TEST(Patches, KernelsComeByAgeAndKeepWhatLanded) {
   const char* names[] = {"5.14.0",  "5.15.4", "6.0",  "6.1.91", "6.1.92",
                          "6.1.192", "6.2",    "6.3",  "6.6",    "6.12.95",
                          "6.12.96", "6.18",   "6.19", "7.1",    "7.2"};
-  ASSERT_EQ(kernel_count(), std::size(names));
+  ASSERT_EQ(kernel_count(), std::size(names) + 2);
   /* Stable kernels have fixes that the next release has not. */
   const patch_set stable = bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt,
                                     Patch::kDiscardToFolioEnd, Patch::kScanRetryEqual});
-  for (unsigned i = 0; i < kernel_count(); ++i) {
+  for (unsigned i = 0; i < std::size(names); ++i) {
     EXPECT_EQ(kernel_at(i).name, names[i]);
+    EXPECT_EQ(kernel_at(i).on, "");
     EXPECT_EQ(kernel_at(i).folio_batch, i < 9 ? 15u : 31u);
     const patch_set before = i > 0 ? kernel_at(i - 1).patches : 0;
     EXPECT_TRUE((before & ~kernel_at(i).patches & ~stable) == 0) << names[i];
+  }
+}
+
+TEST(Patches, PostedSeriesStandOnAReleaseBehindAllOfThem) {
+  const struct {
+    const char* name;
+    const char* on;
+    patch_set adds;
+  } series[] = {
+      {"ext4-iomap-2025", "6.18", bits_of({Patch::kExt4Iomap})},
+      {"ext4-iomap-v2", "6.19", bits_of({Patch::kExt4Iomap, Patch::kExt4ZeroBeforeHandle})}};
+  for (unsigned i = 0; i < std::size(series); ++i) {
+    const kernel_info& kernel = kernel_at(kernel_count() - 2 + i);
+    EXPECT_EQ(kernel.name, series[i].name);
+    EXPECT_EQ(kernel.on, series[i].on);
+    EXPECT_EQ(kernel.patches, find_kernel(series[i].on)->patches | series[i].adds);
   }
 }
 

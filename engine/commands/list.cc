@@ -47,6 +47,7 @@ std::vector<Entry> kernels() {
     const kernel::kernel_info& info = kernel::kernel_at(i);
     entries.push_back({{"name", std::string(info.name)},
                        {"alias", std::string(info.alias)},
+                       {"on", std::string(info.on)},
                        {"ported", patch_refusal(info, info.patches).empty() ? "yes" : "no"},
                        {"summary", std::string(info.summary)},
                        {"patches", slugs(info.patches)}});
@@ -150,13 +151,14 @@ void print_words(std::string_view label, const std::string& words) {
   if (line.size() > indent) fmt::print("{}\n", line);
 }
 
-// With what each has on top of the one before.
+// With what each release has on top of the one before, and the others on top of theirs.
 void print_kernels() {
   kernel::patch_set before = 0;
   for (unsigned i = 0; i < kernel::kernel_count(); ++i) {
     const kernel::kernel_info& info = kernel::kernel_at(i);
     const bool ported = patch_refusal(info, info.patches).empty();
-    fmt::print("{:<9}{:<6}{}{}\n", info.name, info.alias, info.summary,
+    if (!info.on.empty()) before = kernel::find_kernel(info.on)->patches;
+    fmt::print("{:<17}{:<6}{}{}\n", info.name, info.alias, info.summary,
                ported ? "" : " (not ported yet)");
     print_words("adds", slugs(info.patches & ~before));
     print_words("lacks", slugs(before & ~info.patches));

@@ -103,6 +103,15 @@ std::optional<bool> block_peek_dirty(const folio *f, std::size_t from, std::size
 	return false;
 }
 
+bool block_is_partially_uptodate(folio *f, std::size_t from, std::size_t count)
+{
+	FRAME(block_is_partially_uptodate);
+	count = std::min(folio_size(f) - from, count);
+	if (from < block_size() && from + count > folio_size(f) - block_size())
+		return false;
+	return block_peek_uptodate(f, from, count);
+}
+
 /* What the folio is, its buffers become. */
 folio_buffer_heads *create_empty_buffers(folio *f)
 {

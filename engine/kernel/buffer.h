@@ -65,6 +65,8 @@ folio_buffer_heads *folio_buffers_to_change(const folio *f);
 /* The buffers of bytes [from, from + count) are uptodate, whatever the folio is: a read leaves them as
  * they are. For who judges the run; no point. */
 bool block_peek_uptodate(folio *f, std::size_t from, std::size_t count);
+/* The same, unless these are all buffers of the folio. Folio lock held. */
+bool block_is_partially_uptodate(folio *f, std::size_t from, std::size_t count);
 
 /* super_operations::peek_dirty. */
 std::optional<bool> block_peek_dirty(const folio *f, std::size_t from, std::size_t count);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Buffered reads (the read path of mm/filemap.c of 6.12, P13).
 //
-// Left out: IOCB_NOWAIT, IOCB_WAITQ and IOCB_NOIO, O_DIRECT, splice, partially uptodate folios,
-// signals, atime. A reader that waits for somebody else's read keeps its reference while it waits
+// Left out: IOCB_NOWAIT, IOCB_WAITQ and IOCB_NOIO, O_DIRECT, splice, signals, atime. A reader that waits for somebody else's read keeps its reference while it waits
 // (filemap_update_page); Linux drops it first.
 //
 // Lock order: invalidate_lock shared -> folio lock. The copy to the user holds neither.
@@ -11,6 +10,7 @@
 #include <algorithm>
 
 #include "engine/kernel/bug.h"
+#include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
 
 namespace kernel
@@ -26,12 +26,29 @@ bool pos_same_folio(loff_t pos1, loff_t pos2, const folio *f)
 	return pos1 >> shift == pos2 >> shift;
 }
 
+/* Of a locked folio: what it has of these bytes, if they are not all of it, may be enough, where the
+ * filesystem knows of each block whether it is uptodate. */
+bool filemap_range_uptodate(const address_space *mapping, loff_t pos, std::size_t count, folio *f)
+{
+	if (folio_test_uptodate(f))
+		return true;
+	const auto is_partially_uptodate = mapping->a_ops->is_partially_uptodate;
+	if (is_partially_uptodate == nullptr || this_machine().geo.block_size >= folio_size(f))
+		return false;
+	const auto begin = static_cast<loff_t>(f->index.load() << page_shift());
+	const loff_t end = std::min(pos + static_cast<loff_t>(count),
+				    begin + static_cast<loff_t>(folio_size(f)));
+	const auto from = static_cast<std::size_t>(std::max(pos, begin) - begin);
+	const auto bytes = static_cast<std::size_t>(end - begin) - from;
+	return bytes != folio_size(f) && is_partially_uptodate(f, from, bytes);
+}
+
 /*
- * Brings a folio that was found not uptodate up to date, or waits until the one who is doing that
- * has finished. 0, or AOP_TRUNCATED_PAGE: look it up again, the reference is dropped; or an error
+ * Brings a folio that was found not uptodate up to date, as far as the bytes need it, or waits until
+ * the one who is doing that has finished. 0, or AOP_TRUNCATED_PAGE: look it up again, the reference is dropped; or an error
  * of the read, with the reference still held. Sleeps.
  */
-int filemap_update_page(file *f, address_space *mapping, folio *fo)
+int filemap_update_page(file *f, address_space *mapping, loff_t pos, std::size_t count, folio *fo)
 {
 	int error = AOP_TRUNCATED_PAGE;
 
@@ -47,7 +64,7 @@ int filemap_update_page(file *f, address_space *mapping, folio *fo)
 
 	if (fo->mapping.load() == nullptr) {
 		folio_unlock(fo);
-	} else if (folio_test_uptodate(fo)) {
+	} else if (filemap_range_uptodate(mapping, pos, count, fo)) {
 		folio_unlock(fo);
 		error = 0;
 	} else {
@@ -87,7 +104,7 @@ int filemap_create_folio(file *f, address_space *mapping, loff_t pos, folio_batc
 }
 
 /*
- * Referenced uptodate folios for the `count` bytes from `pos` on: at least the first one, or an
+ * Referenced folios, uptodate as far as they are asked for, for the `count` bytes from `pos` on: at least the first one, or an
  * error. Sleeps.
  */
 int filemap_get_pages(file *f, loff_t pos, std::size_t count, folio_batch *fbatch)
@@ -117,7 +134,7 @@ int filemap_get_pages(file *f, loff_t pos, std::size_t count, folio_batch *fbatc
 						   last_index - last->index.load());
 		if (folio_test_uptodate(last))
 			return 0;
-		const int error = filemap_update_page(f, mapping, last);
+		const int error = filemap_update_page(f, mapping, pos, count, last);
 		if (error == 0)
 			return 0;
 		if (error < 0)

@@ -137,6 +137,7 @@ std::span<const patch_info> ext4_patches(); /* patch_ext4.cc */
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */
 	std::string_view alias; /* "6.12" or "" */
+	std::string_view on = ""; /* no release: one, named here, with what was posted on top */
 	patch_set patches;
 	unsigned folio_batch; /* PAGEVEC_SIZE */
 	std::string_view summary;
@@ -146,7 +147,7 @@ unsigned patch_count();
 const patch_info &patch_at(unsigned index);
 const patch_info *find_patch(std::string_view slug);
 unsigned kernel_count();
-const kernel_info &kernel_at(unsigned index); /* oldest first */
+const kernel_info &kernel_at(unsigned index); /* releases, oldest first; then others */
 const kernel_info *find_kernel(std::string_view name_or_alias);
 
 /*

@@ -20,10 +20,10 @@ static constexpr std::array<patch_info, 6> kExt4Patches = { {
 	{
 		.patch = kExt4ZeroBeforeHandle,
 		.slug = "ext4-zero-before-handle",
-		.commit = "",
-		.title = "ext4: refactor partial block zero-out",
-		.source =
-			"linux-ext4, 2026-03-25, Zhang Yi, v2; in which release was not looked up",
+		.commit = "c4602a1d09ec",
+		.title = "ext4: move zero partial block range functions out of active handle",
+		.source = "in 7.1, with 3f60efd65412 and those before; linux-ext4, 2026-03-25, "
+			  "Zhang Yi, v2",
 		.needs = patch_bits({ kExt4ZeroOnExtend }),
 	},
 	{
@@ -32,7 +32,8 @@ static constexpr std::array<patch_info, 6> kExt4Patches = { {
 		.commit = "",
 		.title =
 			"ext4: hole punch and zero range truncate parts of pages, and do not flush",
-		.source = "by calls measured: not in 6.1.192, in 6.12.117",
+		.source = "by calls measured: not in 6.1.192, in 6.12.117; with 17207d0bb209, "
+			  "Zhang Yi",
 	},
 	{
 		.patch = kExt4WriteEndNoHandle,
@@ -40,7 +41,8 @@ static constexpr std::array<patch_info, 6> kExt4Patches = { {
 		.commit = "",
 		.title = "ext4: a write behind the end of the file starts no handle for the size "
 			 "in memory",
-		.source = "by calls measured: not in 6.1.192, in 6.12.117",
+		.source = "by calls measured: not in 6.1.192, in 6.12.117; with 17207d0bb209, "
+			  "Zhang Yi",
 	},
 	{
 		.patch = kExt4Iomap,

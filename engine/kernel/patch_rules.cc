@@ -34,11 +34,11 @@ bool has(patch_set set, const patch_info &patch)
 	return (set & patch_bit(patch.patch)) != 0;
 }
 
-/* Some kernel of the table has it. */
+/* Some release has it. */
 bool landed(const patch_info &patch)
 {
 	for (unsigned i = 0; i < kernel_count(); ++i) {
-		if (has(kernel_at(i).patches, patch))
+		if (kernel_at(i).on.empty() && has(kernel_at(i).patches, patch))
 			return true;
 	}
 	return false;
@@ -123,13 +123,14 @@ std::string with_commit(const patch_info &patch)
 				    : slug(patch) + " (" + std::string(patch.commit) + ")";
 }
 
-/* ", or take a kernel like 6.12.95": the newest that has the patch or takes it as it is. */
+/* ", or take a kernel like 6.12.95": the newest release that has the patch or takes it as it is. */
 std::string kernel_for(const patch_info &patch, const char *before)
 {
 	for (unsigned i = kernel_count(); i-- > 0;) {
 		const kernel_info &candidate = kernel_at(i);
-		if (find_problem(candidate, candidate.patches | patch_bit(patch.patch)).rule ==
-		    problem::kNone)
+		if (candidate.on.empty() &&
+		    find_problem(candidate, candidate.patches | patch_bit(patch.patch)).rule ==
+			    problem::kNone)
 			return before + std::string("take a kernel like ") +
 			       std::string(candidate.name);
 	}

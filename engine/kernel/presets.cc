@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The kernels: presets of patches.
+// The kernels: presets of patches. Releases, and behind them series that were posted.
 #include <iterator>
 
 #include "engine/kernel/patch.h"
@@ -44,8 +44,11 @@ constexpr patch_set k6_12 =
 	k6_6 | kIomap6_12 |
 	patch_bits({ kNoVmExec, kExt4TruncateCacheRange, kExt4WriteEndNoHandle });
 constexpr patch_set k6_13 = k6_12 | patch_bit(kExt4ZeroOnExtend);
+constexpr patch_set k6_18 = k6_13 | kIomap6_18;
+constexpr patch_set k6_19 = k6_13 | kIomap6_19;
 constexpr patch_set k7_1 =
-	k6_13 | kIomap7_1 | patch_bits({ kDirtyIsTransient, kMadviseWritesBack });
+	k6_13 | kIomap7_1 |
+	patch_bits({ kDirtyIsTransient, kMadviseWritesBack, kExt4ZeroBeforeHandle });
 constexpr patch_set k7_2 =
 	k7_1 | patch_bits({ kDirtyRecheck, kThpNeedsLargeFolios, kNoPurge, kCollapseWritable });
 
@@ -130,14 +133,14 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "6.18",
 		.alias = "",
-		.patches = k6_13 | kIomap6_18,
+		.patches = k6_18,
 		.folio_batch = 31,
 		.summary = "zero range flushes, but not the block that it starts in",
 	},
 	{
 		.name = "6.19",
 		.alias = "",
-		.patches = k6_13 | kIomap6_19,
+		.patches = k6_19,
 		.folio_batch = 31,
 		.summary = "zero range takes the dirty folios over unwritten extents in a batch",
 	},
@@ -154,6 +157,23 @@ constexpr kernel_info kKernels[] = {
 		.patches = k7_2,
 		.folio_batch = 31,
 		.summary = "huge pages only where the filesystem can write them; no purge",
+	},
+	{
+		.name = "ext4-iomap-2025",
+		.alias = "",
+		.on = "6.18",
+		.patches = k6_18 | patch_bit(kExt4Iomap),
+		.folio_batch = 31,
+		.summary = "6.18, and ext4 on iomap, which zeroes parts of blocks under a handle",
+	},
+	{
+		.name = "ext4-iomap-v2",
+		.alias = "",
+		.on = "6.19",
+		.patches = k6_19 | patch_bits({ kExt4Iomap, kExt4ZeroBeforeHandle }),
+		.folio_batch = 31,
+		.summary =
+			"6.19, and ext4 on iomap as of 2026-02-03, which zeroes before the handle",
 	},
 };
 

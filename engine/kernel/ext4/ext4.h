@@ -124,8 +124,10 @@ handle_t *ext4_journal_start(inode *node, int nblocks, int rsv_blocks = 0);
 void ext4_journal_stop(handle_t *handle);
 /* The inode's map and size, as they are now, go with the handle's transaction. */
 void ext4_mark_inode_dirty(handle_t *handle, inode *node);
-/* data=ordered: these bytes reach the disk before the handle's transaction does. */
+/* data=ordered: these bytes reach the disk before the handle's transaction does. The commit writes
+ * them; or it waits for them only, since the task is about to write them. */
 void ext4_jbd2_inode_add_write(handle_t *handle, inode *node, loff_t start, loff_t len);
+void ext4_jbd2_inode_add_wait(handle_t *handle, inode *node, loff_t start, loff_t len);
 bool ext4_should_order_data();
 bool ext4_should_dioread_nolock();
 int ext4_writepage_trans_blocks();
@@ -188,9 +190,10 @@ extern const address_space_operations ext4_iomap_aops;
 long ext4_iomap_buffered_write(file *f, loff_t pos, const void *from, std::size_t len);
 /* invalidate_lock held. VM_FAULT_*. Sleeps. */
 unsigned ext4_iomap_page_mkwrite(folio *f, const address_space *mapping);
-/* Zeroes bytes of one block through the cache. 0, -ENOMEM, -EIO. Sleeps, for folio locks and, where
- * zero range flushes, for writeback: no handle should be held. */
-int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length);
+/* Zeroes bytes of one block through the cache; *did_zero, if given, becomes true if zero range did
+ * anything. 0, -ENOMEM, -EIO. Sleeps, for folio locks and, where zero range flushes, for writeback: no
+ * handle should be held. */
+int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length, bool *did_zero = nullptr);
 /* In kworker/ext4: conversion, the size on the disk, the end of writeback. */
 void ext4_iomap_end_ioend(iomap_ioend *ioend);
 
@@ -218,17 +221,19 @@ void ext4_update_i_disksize(inode *node, loff_t size);
  * Zeroes bytes of one block in the cache, in its folio, and makes it dirty, if there is anything on
  * the disk or delayed for it. With a handle the zeros reach the disk before its transaction does
  * (data=ordered); without one *written, if given, becomes true where that may matter: the block is
- * written. Sleeps. 0, -ENOMEM, -EIO.
+ * written, or iomap has zeroed it and promises nothing to commits. Sleeps. 0, -ENOMEM, -EIO.
  */
 int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_t length,
 			       bool *written = nullptr);
 /* From a size to the end of its block. */
 int ext4_block_truncate_page(handle_t *handle, inode *node, loff_t from);
 /* The same up to `end` at most, before the handle that changes the size: ext4-zero-before-handle.
- * Requires: no handle. Takes one of its own for what must be in order. */
-int ext4_block_zero_eof(inode *node, loff_t from, loff_t end);
+ * Requires: no handle. Takes one of its own for what must be in order. *zeroed as *written. */
+int ext4_block_zero_eof(inode *node, loff_t from, loff_t end, bool *zeroed = nullptr);
 /* The parts of blocks at the edges of a range. The handle may be null. */
 int ext4_zero_partial_blocks(handle_t *handle, inode *node, loff_t start, loff_t len);
+/* Frees what a write has put behind the end of the file, which did not grow. */
+void ext4_truncate_failed_write(inode *node);
 int ext4_setattr(inode *node, loff_t size);
 long ext4_fallocate(file *f, int mode, loff_t offset, loff_t len);
 

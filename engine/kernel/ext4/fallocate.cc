@@ -10,6 +10,7 @@
 
 #include "engine/kernel/ext4/ext4.h"
 #include "engine/kernel/machine.h"
+#include "engine/kernel/mm.h"
 #include "engine/kernel/pagemap.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/frame.h"
@@ -78,11 +79,44 @@ void ext4_update_disksize_before_punch(inode *node, loff_t end)
 	ext4_journal_stop(handle);
 }
 
+/*
+ * Blocks of a page that stays go: the next store to it must fault, so that it gets blocks for what it
+ * makes dirty. [start, end) lies in the page.
+ */
+void ext4_truncate_folio(inode *node, loff_t start, loff_t end)
+{
+	FRAME(ext4_truncate_folio);
+	if (round_up_to_block(start) >= round_down_to_block(end))
+		return;
+	folio *f = filemap_lock_folio(node->i_mapping, static_cast<pgoff_t>(start) / page_size());
+	if (IS_ERR(f))
+		return;
+	if (folio_mkclean(f) != 0)
+		folio_mark_dirty(f);
+	folio_unlock(f);
+	folio_put(f);
+}
+
+/* The pages at the edges of [start, end). */
+void write_protect_edges(inode *node, loff_t start, loff_t end)
+{
+	const auto page = static_cast<loff_t>(page_size());
+	if (block_size() == page || (start % page == 0 && end % page == 0) ||
+	    start >= node->i_size.load())
+		return;
+	const loff_t boundary = (start + page - 1) / page * page;
+	ext4_truncate_folio(node, start, std::min(boundary, end));
+	if (end > boundary)
+		ext4_truncate_folio(node, end - end % page, end);
+}
+
 /* Whole blocks of the bytes [start, end) leave the cache, and the rest becomes zeros there; in older
  * kernels it stays as it is. */
 void truncate_cache(inode *node, loff_t start, loff_t end)
 {
-	if (!patched(Patch::kExt4TruncateCacheRange)) {
+	if (patched(Patch::kExt4TruncateCacheRange)) {
+		write_protect_edges(node, start, end);
+	} else {
 		start = round_up_to_block(start);
 		end = round_down_to_block(end);
 	}

@@ -170,6 +170,10 @@ int ext4_da_write_begin(file *, address_space *mapping, loff_t pos, unsigned len
 	if (error != 0) {
 		folio_unlock(f);
 		folio_put(f);
+		inode *node = mapping->host;
+		/* What it got before that behind the end of the file. */
+		if (pos + static_cast<loff_t>(count) > node->i_size.load())
+			ext4_truncate_failed_write(node);
 		return error;
 	}
 	*foliop = f;
@@ -179,7 +183,8 @@ int ext4_da_write_begin(file *, address_space *mapping, loff_t pos, unsigned len
 /*
  * i_size grows with the folio locked, or writeback could see the bytes behind the end and zero
  * them. i_disksize follows when blocks are allocated for what is delayed up to there; older kernels
- * log the inode all the same.
+ * log the inode all the same. Where nothing was copied, i_size grows up to the bytes that were to
+ * follow; and blocks behind i_size, after a short copy, stay reserved.
  */
 int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, unsigned copied,
 		      folio *f, void *)
@@ -190,10 +195,10 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 	bool log_inode = false;
 	copied = block_write_end(f, static_cast<std::size_t>(pos - folio_pos(f)), len, copied);
 	const loff_t new_size = pos + copied;
-	if (copied != 0 && new_size > old_size) {
+	if (new_size > old_size) {
 		i_size_write(node, new_size);
 		const auto last = static_cast<std::size_t>(new_size - 1 - folio_pos(f));
-		if (ext4_da_should_update_i_disksize(f, last)) {
+		if (copied != 0 && ext4_da_should_update_i_disksize(f, last)) {
 			ext4_update_i_disksize(node, new_size);
 			log_inode = true;
 		}
@@ -203,7 +208,7 @@ int ext4_da_write_end(file *, address_space *mapping, loff_t pos, unsigned len, 
 	folio_unlock(f);
 	folio_put(f);
 	loff_t zero_len = 0;
-	if (copied != 0 && pos > old_size) {
+	if (pos > old_size) {
 		pagecache_isize_extended(node, old_size, pos);
 		if (patched(Patch::kExt4ZeroOnExtend) && !patched(Patch::kExt4ZeroBeforeHandle))
 			zero_len = pos - old_size;

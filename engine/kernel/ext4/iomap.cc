@@ -6,7 +6,8 @@
 // looks for blocks; blocks are always unwritten until their data is there; an ordinary handle, not a
 // reserved one, converts them; no data is promised to a commit; the size on the disk follows the
 // data. Zeroing parts of blocks looks up the extent, and then the dirty folios over it, without a
-// lock over both, unless ext4-zero-batch-under-lock says so.
+// lock over both, unless ext4-zero-batch-under-lock says so. A truncation writes back what it has zeroed
+// before its handle, if it zeroes before that.
 //
 // Left out: large folios, direct I/O, the records that order the block at the end of the file.
 //
@@ -308,9 +309,9 @@ unsigned ext4_iomap_page_mkwrite(folio *f, const address_space *mapping)
 	return iomap_page_mkwrite(f, mapping, &ext4_iomap_buffered_da_write_ops);
 }
 
-int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length)
+int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length, bool *did_zero)
 {
-	return iomap_zero_range(node, from, length, nullptr, &ext4_iomap_zero_ops);
+	return iomap_zero_range(node, from, length, did_zero, &ext4_iomap_zero_ops);
 }
 
 const address_space_operations ext4_iomap_aops = {

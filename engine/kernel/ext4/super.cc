@@ -162,6 +162,7 @@ constexpr address_space_operations ext4_da_aops = {
 	.release_folio = ext4_release_folio,
 	.launder_folio = nullptr,
 	.free_folio = nullptr,
+	.is_partially_uptodate = block_is_partially_uptodate,
 };
 
 constexpr inode_operations ext4_file_inode_operations = { .setattr_size = ext4_setattr };
@@ -215,6 +216,25 @@ block_state ext4_peek_block(const inode *node, std::uint64_t index)
 	}
 }
 
+/*
+ * Reservations behind the end of the file, of short writes, go with the inode only. The last inode
+ * leaves none behind.
+ */
+void ext4_evict_inode(inode *node)
+{
+	FRAME(ext4_evict_inode);
+	ext4_inode *ei = EXT4_I(node);
+	const auto delayed = static_cast<std::uint64_t>(
+		std::count_if(ei->es.begin(), ei->es.end(), [](const extent_status &es) {
+			return es.status == es_status::DELAYED;
+		}));
+	VM_WARN_ON_ONCE(ei->i_reserved_data_blocks != delayed);
+	ei->i_reserved_data_blocks = 0;
+	EXT4_SB(node->i_sb)->s_dirtyclusters -= delayed;
+	VM_WARN_ON_ONCE(node == node->i_sb->inodes.back() &&
+			EXT4_SB(node->i_sb)->s_dirtyclusters != 0);
+}
+
 std::uint64_t ext4_peek_block_count(const inode *node)
 {
 	return EXT4_I(node)->es.size();
@@ -254,6 +274,7 @@ const super_operations ext4_super_operations = {
 	.spawn_daemons = ext4_spawn_daemons,
 	.alloc_inode = ext4_alloc_inode,
 	.map_block = ext4_map_block,
+	.evict_inode = ext4_evict_inode,
 	.peek_block = ext4_peek_block,
 	.peek_block_count = ext4_peek_block_count,
 	.peek_uptodate = ext4_peek_uptodate,
@@ -330,6 +351,12 @@ void ext4_jbd2_inode_add_write(handle_t *handle, inode *node, loff_t start, loff
 {
 	if (ext4_should_order_data())
 		jbd2_journal_inode_ranged_write(handle, &EXT4_I(node)->jinode, start, len);
+}
+
+void ext4_jbd2_inode_add_wait(handle_t *handle, inode *node, loff_t start, loff_t len)
+{
+	if (ext4_should_order_data())
+		jbd2_journal_inode_ranged_wait(handle, &EXT4_I(node)->jinode, start, len);
 }
 
 } // namespace kernel

@@ -59,7 +59,7 @@ int ext4_block_zero_page_range(handle_t *handle, inode *node, loff_t from, loff_
 	const auto size = static_cast<loff_t>(ext4_block_size());
 	length = std::min(length, size - from % size);
 	if (patched(Patch::kExt4Iomap))
-		return ext4_iomap_block_zero_range(node, from, length);
+		return ext4_iomap_block_zero_range(node, from, length, written);
 	folio *f = __filemap_get_folio(node->i_mapping, static_cast<pgoff_t>(from) / page_size(),
 				       FGP_WRITEBEGIN | FGP_ACCESSED);
 	if (IS_ERR(f))
@@ -77,7 +77,7 @@ int ext4_block_truncate_page(handle_t *handle, inode *node, loff_t from)
 	return ext4_block_zero_page_range(handle, node, from, size - from % size);
 }
 
-int ext4_block_zero_eof(inode *node, loff_t from, loff_t end)
+int ext4_block_zero_eof(inode *node, loff_t from, loff_t end, bool *zeroed)
 {
 	FRAME(ext4_block_zero_eof);
 	const auto size = static_cast<loff_t>(ext4_block_size());
@@ -86,7 +86,9 @@ int ext4_block_zero_eof(inode *node, loff_t from, loff_t end)
 	const loff_t length = std::min(size - from % size, end - from);
 	bool written = false;
 	const int error = ext4_block_zero_page_range(nullptr, node, from, length, &written);
-	if (error != 0 || !written || !ext4_should_order_data())
+	if (zeroed != nullptr)
+		*zeroed = written;
+	if (error != 0 || !written || !ext4_should_order_data() || patched(Patch::kExt4Iomap))
 		return error;
 	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
 	ext4_jbd2_inode_add_write(handle, node, from, length);
@@ -114,15 +116,29 @@ int ext4_zero_partial_blocks(handle_t *handle, inode *node, loff_t start, loff_t
 	return error;
 }
 
-/* Goes on if the EOF block could not be read to be zeroed: what is in it then stays. */
-static void ext4_truncate(inode *node)
+/* Before the handle, and with iomap on the disk, too: a commit does not wait for it there. */
+static int zero_before_truncate(inode *node, loff_t i_size)
+{
+	bool zeroed = false;
+	const int error = ext4_block_zero_eof(node, i_size, LLONG_MAX_POS, &zeroed);
+	if (error != 0 || !zeroed || !patched(Patch::kExt4Iomap))
+		return error;
+	const auto size = static_cast<loff_t>(ext4_block_size());
+	const loff_t last = i_size - i_size % size + size - 1;
+	return filemap_write_and_wait_range(node->i_mapping, i_size, last);
+}
+
+/* If the EOF block cannot be read to be zeroed, it goes on where that is done under the handle: what
+ * is in the block then stays; else it leaves the blocks where they are. */
+static int ext4_truncate(inode *node)
 {
 	FRAME(ext4_truncate);
 	const auto size = static_cast<loff_t>(ext4_block_size());
 	const loff_t i_size = node->i_size.load();
 	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
-	if (zero_first)
-		ext4_block_zero_eof(node, i_size, LLONG_MAX_POS);
+	const int error = zero_first ? zero_before_truncate(node, i_size) : 0;
+	if (error != 0)
+		return error;
 	handle_t *handle = ext4_journal_start(node, ext4_writepage_trans_blocks());
 	if (!zero_first && i_size % size != 0)
 		ext4_block_truncate_page(handle, node, i_size);
@@ -134,6 +150,18 @@ static void ext4_truncate(inode *node)
 	ext4_mark_inode_dirty(handle, node);
 	ei->i_data_sem.up_write();
 	ext4_journal_stop(handle);
+	return 0;
+}
+
+/* i_rwsem held for write. Sleeps. */
+void ext4_truncate_failed_write(inode *node)
+{
+	FRAME(ext4_truncate_failed_write);
+	address_space *mapping = node->i_mapping;
+	filemap_invalidate_lock(mapping);
+	truncate_inode_pages(mapping, node->i_size.load());
+	ext4_truncate(node);
+	filemap_invalidate_unlock(mapping);
 }
 
 /*
@@ -176,10 +204,9 @@ int ext4_setattr(inode *node, loff_t size)
 			pagecache_isize_extended(node, old_size, size);
 	}
 	truncate_pagecache(node, size);
-	if (size <= old_size)
-		ext4_truncate(node);
+	const int error = size <= old_size ? ext4_truncate(node) : 0;
 	filemap_invalidate_unlock(mapping);
-	return 0;
+	return error;
 }
 
 } // namespace kernel

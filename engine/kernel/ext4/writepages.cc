@@ -217,9 +217,9 @@ void mpage_map_one_extent(handle_t *handle, mpage_da_data *mpd)
 	if (!nolock) {
 		/* The blocks read as what was there before: their data must come first. */
 		const loff_t size = static_cast<loff_t>(ext4_block_size());
-		ext4_jbd2_inode_add_write(handle, mpd->node,
-					  static_cast<loff_t>(mpd->map.lblk) * size,
-					  static_cast<loff_t>(mpd->map.len) * size);
+		ext4_jbd2_inode_add_wait(handle, mpd->node,
+					 static_cast<loff_t>(mpd->map.lblk) * size,
+					 static_cast<loff_t>(mpd->map.len) * size);
 		return;
 	}
 	ext4_io_end *io_end = mpd->io.io_end;

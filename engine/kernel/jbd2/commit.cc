@@ -94,8 +94,6 @@ void journal_finish_inode_data_buffers(journal_t *journal, transaction_t *transa
 		if (next != nullptr) {
 			next->t_inode_list.push_back(jinode);
 		} else {
-			jinode->write_data = false;
-			jinode->wait_data = false;
 			jinode->i_dirty_start = 0;
 			jinode->i_dirty_end = 0;
 		}

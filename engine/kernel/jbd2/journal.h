@@ -63,7 +63,8 @@ struct jbd2_inode {
 	inode *i_vfs_inode = nullptr;
 	interleaf::Shared<transaction_t *> i_transaction; /* may be looked at without the lock */
 	transaction_t *i_next_transaction = nullptr; /* while the other one is committed */
-	bool write_data = false; /* JI_WRITE_DATA */
+	bool write_data =
+		false; /* JI_WRITE_DATA; stays: what is waited for later is written, too */
 	bool wait_data = false; /* JI_WAIT_DATA */
 	loff_t i_dirty_start = 0; /* bytes */
 	loff_t i_dirty_end = 0; /* the last one */
