@@ -215,7 +215,6 @@ constexpr patch_info kPatches[] = {
 		.title =
 			"iomap: optional zero range ... (a failed begin says that it got no bytes)",
 		.source = "in 6.19; linux-fsdevel, 2025-10-03, Brian Foster, v5",
-		.needs = patch_bits({ kZeroRangeBatch }),
 	},
 	{
 		.patch = kZeroRangeNoHoleFlush,
