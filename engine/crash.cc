@@ -155,9 +155,17 @@ Finding finding_of(const CrashLog& log, const BrokenPromise& broken, const Power
         fmt::format("bytes {}..{} of {} show after a power cut what was never there: {}",
                     broken.first, broken.last, log.files()[broken.file].name, broken.where);
   }
+  if (broken.bytes == 0) {
+    finding.message = fmt::format(
+        "{} is {} bytes long after a power cut, and only a clone to behind that makes it longer "
+        "than {}: {}",
+        log.files()[broken.file].name, broken.last + 1, broken.first, broken.where);
+  }
   finding.details.push_back(cut_text(log, cut));
-  finding.details.push_back(
-      fmt::format("{} bytes are wrong, {} of them zero", broken.bytes, broken.zeros));
+  if (broken.bytes != 0) {
+    finding.details.push_back(
+        fmt::format("{} bytes are wrong, {} of them zero", broken.bytes, broken.zeros));
+  }
   return finding;
 }
 

@@ -247,12 +247,23 @@ unsigned CrashLog::clone_begin(kernel::inode& in, loff_t in_pos, kernel::inode& 
                                loff_t len) {
   const auto begin = static_cast<std::uint64_t>(out_pos);
   return begin_change(inner_->clone_begin(in, in_pos, out, out_pos, len), out, begin,
-                      len == 0 ? ~begin : static_cast<std::uint64_t>(len), UserWrite::Kind::kAny);
+                      len == 0 ? ~begin : static_cast<std::uint64_t>(len), UserWrite::Kind::kClone);
 }
 
 void CrashLog::clone_end(unsigned clone, loff_t done) {
   inner_->clone_end(clone, done);
+  if (listening() && done >= 0) {
+    user_writes_[running_changes_[clone]].len = static_cast<std::uint64_t>(done);
+  }
   end_change(clone, done >= 0);
+}
+
+void CrashLog::size_asked(kernel::inode& node, loff_t size) {
+  inner_->size_asked(node, size);
+  if (!listening()) return;
+  const HeapScope heap;
+  user_writes_.push_back({file_of(node), static_cast<std::uint64_t>(size), 0, nullptr, now(), now(),
+                          false, 0, UserWrite::Kind::kSize});
 }
 
 void CrashLog::error_recorded(kernel::inode& node) { inner_->error_recorded(node); }

@@ -67,6 +67,8 @@ class CrashLog : public kernel::observer, public Observer {
       kAny,    // any bytes are right
       kZeros,  // zeros, or nothing behind the end of the file
       kEnd,    // truncate: the file ends at pos; nothing is there, or zeros
+      kClone,  // any bytes are right; the file is as long as it was, or ends within them
+      kSize,   // no bytes: a call may make the file end at pos
     };
     std::uint32_t file;
     std::uint64_t pos;
@@ -139,6 +141,7 @@ class CrashLog : public kernel::observer, public Observer {
   unsigned clone_begin(kernel::inode& in, kernel::loff_t in_pos, kernel::inode& out,
                        kernel::loff_t out_pos, kernel::loff_t len) override;
   void clone_end(unsigned clone, kernel::loff_t done) override;
+  void size_asked(kernel::inode& node, kernel::loff_t size) override;
   void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void error_recorded(kernel::inode& node) override;
   void file_opened(const kernel::file& f) override;

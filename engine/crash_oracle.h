@@ -43,9 +43,9 @@ struct BrokenPromise {
   std::uint32_t write;  // in the log's user_writes; kStart: none
   // Stable: "device cache", "block map", "size on disk", "block"; for bytes that nobody promised
   // and that were never in the file at that place "stale block", for zeros that never were "size
-  // beyond data".
+  // beyond data", for an end in front of a clone "half-done clone".
   const char* where;
-  bool stale = false;  // one of the last two
+  bool stale = false;  // one of the last three
 };
 
 class CrashOracle {

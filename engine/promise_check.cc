@@ -22,6 +22,11 @@ bool matches(const std::uint8_t* found, const std::vector<const std::uint8_t*>& 
                      [&](const std::uint8_t* bytes) { return same(found, bytes, len); });
 }
 
+bool is_any(const CrashLog::UserWrite& write) {
+  return write.kind == CrashLog::UserWrite::Kind::kAny ||
+         write.kind == CrashLog::UserWrite::Kind::kClone;
+}
+
 bool is_finite(const CrashLog::UserWrite& write) {
   return write.len < ~std::uint64_t{0} - write.pos;
 }
@@ -114,7 +119,7 @@ void PromiseCheck::judge(const Segment& segment) {
       return other != i && log_.before(write.end, log_.user_writes()[other].begin);
     });
     if (gone) continue;
-    if (write.kind == UserWrite::Kind::kAny) return;
+    if (is_any(write)) return;
     if (write.kind == UserWrite::Kind::kEnd && pos >= metadata_->size) return;
     const bool bytes = write.kind == UserWrite::Kind::kBytes;
     right.push_back(bytes ? write.bytes + (pos - write.pos) : nullptr);
@@ -128,8 +133,28 @@ std::optional<BrokenPromise> PromiseCheck::check_exposed() {
   exposed_ = true;
   for (std::uint32_t file = 0; file < log_.files().size() && !broken_; ++file) {
     go_over(file, 0, ~std::uint64_t{0});
+    if (!broken_) check_end(file);
   }
   return broken_;
+}
+
+void PromiseCheck::check_end(std::uint32_t file) {
+  const std::uint64_t size = metadata_->size;
+  const std::uint64_t initial = log_.files()[file].initial.size;
+  if (size <= initial) return;
+  bool in_front = false;
+  for (const UserWrite& write : log_.user_writes()) {
+    if (write.file != file) continue;
+    const std::uint64_t end = is_finite(write) ? write.pos + write.len : ~std::uint64_t{0};
+    if (write.kind == UserWrite::Kind::kClone && size <= write.pos) {
+      in_front = true;
+    } else if (write.kind == UserWrite::Kind::kEnd ? size == write.pos : size <= end) {
+      return;
+    }
+  }
+  if (!in_front) return;
+  broken_ = BrokenPromise{
+      index_, file, initial, size - 1, 0, 0, BrokenPromise::kStart, "half-done clone", true};
 }
 
 bool PromiseCheck::is_cut_off(std::uint64_t pos, StepNumber end) const {
@@ -153,7 +178,7 @@ void PromiseCheck::judge_exposed(const Segment& segment) {
   for (const std::uint32_t i : writes_) {
     const UserWrite& write = log_.user_writes()[i];
     if (pos < write.pos || pos - write.pos >= write.len) continue;
-    if (write.kind == UserWrite::Kind::kAny) return;
+    if (is_any(write)) return;
     if (write.kind != UserWrite::Kind::kBytes) {
       zeros = true;
     } else if (write.end == kNoStep || !is_cut_off(pos, write.end)) {

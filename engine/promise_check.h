@@ -21,7 +21,8 @@ class PromiseCheck {
   std::optional<BrokenPromise> check(std::uint32_t promise);
   // Whether a file shows bytes that were never in it: garbage, or what was there before a truncate
   // that recovery knows of; or zeros where nothing but other bytes was ever written, so that its
-  // size went ahead of its data. Once.
+  // size went ahead of its data; or whether a file ends where only a clone behind that could have
+  // made it longer. Once.
   std::optional<BrokenPromise> check_exposed();
 
  private:
@@ -37,6 +38,7 @@ class PromiseCheck {
   std::uint64_t end_of_segment(std::uint32_t file, std::uint64_t pos, std::uint64_t end) const;
   void judge(const Segment& segment);
   void judge_exposed(const Segment& segment);
+  void check_end(std::uint32_t file);
   // Recovery knows of a truncate that came after what ended at `end`.
   bool is_cut_off(std::uint64_t pos, StepNumber end) const;
   bool is_promised(std::uint32_t write) const;

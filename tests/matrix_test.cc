@@ -99,9 +99,10 @@ TEST(Matrix, KeepsWhatAScenarioBackports) {
   names.patches = {{"no-index-assert"}};
   const Matrix matrix = make_matrix({parse_scenario(text, "old.yaml")}, combinations(names), {});
   EXPECT_EQ(matrix.cells[0].configuration->patch_slugs(),
-            std::vector<std::string>{"madvise-collapse"});
-  EXPECT_EQ(matrix.cells[1].configuration->patch_slugs(),
-            (std::vector<std::string>{"madvise-collapse", "no-index-assert"}));
+            (std::vector<std::string>{"madvise-collapse", "xfs-writeback-validity"}));
+  EXPECT_EQ(
+      matrix.cells[1].configuration->patch_slugs(),
+      (std::vector<std::string>{"madvise-collapse", "no-index-assert", "xfs-writeback-validity"}));
 }
 
 TEST(Matrix, LeavesOutRowsThatAskNothing) {

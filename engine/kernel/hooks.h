@@ -56,6 +56,8 @@ public:
 	virtual unsigned clone_begin(inode &in, loff_t in_pos, inode &out, loff_t out_pos,
 				     loff_t len) = 0;
 	virtual void clone_end(unsigned clone, loff_t done) = 0;
+	/* fallocate that may make the file so long was called. */
+	virtual void size_asked(inode &node, loff_t size) = 0;
 	/*
 	 * Errors of writeback, which every open file is told of once: one was recorded in the mapping;
 	 * a file was opened; a call began that tells the file (a handle for its end); it looked at
@@ -118,6 +120,7 @@ public:
 	void shift_end(unsigned, bool) override {}
 	unsigned clone_begin(inode &, loff_t, inode &, loff_t, loff_t) override { return 0; }
 	void clone_end(unsigned, loff_t) override {}
+	void size_asked(inode &, loff_t) override {}
 	void error_recorded(inode &) override {}
 	void file_opened(const file &) override {}
 	unsigned error_asked(const file &) override { return 0; }

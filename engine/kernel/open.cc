@@ -112,6 +112,8 @@ static long do_fallocate(file *f, int mode, loff_t offset, loff_t len)
 	inode *node = f->f_inode;
 	observer *watcher = this_machine().watcher;
 
+	if ((mode & FALLOC_FL_KEEP_SIZE) == 0)
+		watcher->size_asked(*node, offset + len);
 	if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) != 0) {
 		const unsigned zeroing = watcher->zero_begin(*node, offset, len);
 		const long ret = f->f_op->fallocate(f, mode, offset, len);

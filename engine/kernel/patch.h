@@ -51,6 +51,7 @@ enum class Patch : std::uint8_t {
 	kPutAfterSkip, /* find-lock-entries-uaf: what is skipped is put last */
 
 	/* iomap and XFS, oldest first; patch_iomap.cc. */
+	kWritebackChecksExtents, /* xfs-writeback-validity: block by block, for changes */
 	kFaultHasNoEnd, /* xfs-fault-has-no-end: a failed page fault cleans nothing up */
 	kPunchUnderLock, /* xfs-punch-under-lock: a failed write takes invalidate_lock to clean up */
 	kFailedWriteKeepsCache, /* iomap-failed-write-keeps-cache: and scans it for dirty folios */
@@ -60,6 +61,8 @@ enum class Patch : std::uint8_t {
 	kDiscardToFolioEnd, /* xfs-discard-folio-end: a discarded folio is not an empty range */
 	kIfsDirtyBits, /* iomap-dirty-blocks: a folio knows which of its blocks are dirty */
 	kPunchCleanSubblocks, /* iomap-punch-clean-blocks: the others lose their reservation */
+	kWholeFolioUnread, /* iomap-whole-folio: a write of a whole folio looks at no block */
+	kUnshareReads, /* iomap-unshare-reads: what is not written but copied */
 	kWritebackBitEarly, /* iomap-writeback-bit-early: PG_writeback before the blocks are mapped */
 	kScanRetryEqual, /* iomap-release-scan-retry: if the folio found has left the cache */
 	kZeroRangeFlushAll, /* iomap-zero-range-flush-all: zero range writes back first */
@@ -67,12 +70,14 @@ enum class Patch : std::uint8_t {
 	kExtendingWriteLocks, /* xfs-zero-eof-under-lock: a write behind the end locks faults out */
 	kIoendSizeClamp, /* iomap-ioend-size: a request ends where the file did */
 	kZeroConvertsDelalloc, /* xfs-zero-converts-delalloc: behind the end of the file */
+	kZeroKeepsIsize, /* iomap-zero-keeps-isize: zero range makes no file longer */
 	kIsizeExtendedZeroes, /* isize-extended-zeroes: the page that the file ended in, if dirty */
 	kZeroRangeEofBlock, /* iomap-zero-range-eof-block: the first block, if dirty, unasked */
 	kZeroPastEofWarn, /* iomap-zero-past-eof-warn: a folio behind the end of the file */
 	kZeroRangeBatch, /* iomap-zero-range-batch: zeroes the dirty folios over unwritten extents */
 	kZeroRangeBatchOnStack, /* iomap-zero-range-batch-on-stack: which needs no memory */
 	kZeroRangeBatchStable, /* iomap-zero-range-batch-stable: and waits for their writeback */
+	kFailedBeginKeepsTail, /* iomap-failed-begin: folios behind the end stay, too */
 	kZeroRangeNoHoleFlush, /* iomap-zero-range-no-hole-flush: holes are skipped, dirty or not */
 	kMapFailureClearsBits, /* iomap-map-failure-clears-dirty: of all blocks of the folio */
 	kCowMappingsShared, /* xfs-cow-mappings-shared: the cookie covers the COW fork, always */

@@ -12,6 +12,13 @@ using enum Patch;
 
 constexpr patch_info kPatches[] = {
 	{
+		.patch = kWritebackChecksExtents,
+		.slug = "xfs-writeback-validity",
+		.commit = "d9252d526ba6",
+		.title = "xfs: validate writeback mapping using data fork seq counter",
+		.source = "in 5.1; linux-xfs, 2019-01, Brian Foster",
+	},
+	{
 		.patch = kFaultHasNoEnd,
 		.slug = "xfs-fault-has-no-end",
 		.commit = "118e021b4b66",
@@ -81,6 +88,21 @@ constexpr patch_info kPatches[] = {
 		.needs = patch_bits({ kIfsDirtyBits, kFailedWriteKeepsCache }),
 	},
 	{
+		.patch = kWholeFolioUnread,
+		.slug = "iomap-whole-folio",
+		.commit = "a01b8f225248",
+		.title = "iomap: Allocate ifs in ->write_begin() early",
+		.source = "in 6.6, Ritesh Harjani",
+	},
+	{
+		.patch = kUnshareReads,
+		.slug = "iomap-unshare-reads",
+		.commit = "35d30c9cf127",
+		.title = "iomap: don't skip reading in !uptodate folios when unsharing a range",
+		.source = "in 6.6; linux-fsdevel, 2023-09-18, Darrick Wong",
+		.needs = patch_bits({ kWholeFolioUnread }),
+	},
+	{
 		.patch = kWritebackBitEarly,
 		.slug = "iomap-writeback-bit-early",
 		.commit = "73e96b2f42ad",
@@ -130,7 +152,14 @@ constexpr patch_info kPatches[] = {
 		.slug = "xfs-zero-converts-delalloc",
 		.commit = "5ce5674187c3",
 		.title = "xfs: convert delayed extents to unwritten when zeroing post eof blocks",
-		.source = "in 6.10, with 943bc0882ceb; 2024-04-25, Zhang Yi, v5",
+		.source = "in 6.10 and 6.6.58; linux-xfs, 2024-04-25, Zhang Yi, v5",
+	},
+	{
+		.patch = kZeroKeepsIsize,
+		.slug = "iomap-zero-keeps-isize",
+		.commit = "602f09f4029c",
+		.title = "iomap: don't increase i_size in iomap_write_end()",
+		.source = "in 6.11; in 6.10-rc1 as 943bc0882ceb, which 6.10 took back; Zhang Yi",
 	},
 	{
 		.patch = kIsizeExtendedZeroes,
@@ -153,7 +182,7 @@ constexpr patch_info kPatches[] = {
 		.commit = "",
 		.title = "iomap: warn on zero range of a post-eof folio",
 		.source = "in 6.13; linux-fsdevel, 2024-11-15, Brian Foster, v2",
-		.needs = patch_bits({ kZeroConvertsDelalloc }),
+		.needs = patch_bits({ kZeroKeepsIsize }),
 	},
 	{
 		.patch = kZeroRangeBatch,
@@ -178,6 +207,14 @@ constexpr patch_info kPatches[] = {
 		.title = "iomap: wait for batched folios to be stable in __iomap_get_folio",
 		.source = "in 6.19; linux-fsdevel, 2026-01-13, Christoph Hellwig",
 		.needs = patch_bits({ kZeroRangeBatch }),
+	},
+	{
+		.patch = kFailedBeginKeepsTail,
+		.slug = "iomap-failed-begin",
+		.commit = "395ed1ef0012",
+		.title =
+			"iomap: optional zero range ... (a failed begin says that it got no bytes)",
+		.source = "in 6.19; linux-fsdevel, 2025-10-03, Brian Foster, v5",
 	},
 	{
 		.patch = kZeroRangeNoHoleFlush,

@@ -12,30 +12,36 @@ namespace
 
 using enum Patch;
 
+/* Older than all of them. */
+constexpr patch_set k5_14 = patch_bit(kWritebackChecksExtents);
+
 /* iomap and XFS. */
 constexpr patch_set kIomap6_2 =
 	patch_bits({ kFaultHasNoEnd, kPunchUnderLock, kFailedWriteKeepsCache, kScanEofLimit,
 		     kPunchByteRange, kWriteValidity });
 constexpr patch_set kIomap6_3 = kIomap6_2 | patch_bit(kDiscardToFolioEnd);
 constexpr patch_set kIomap6_6 =
-	kIomap6_3 | patch_bits({ kIfsDirtyBits, kPunchCleanSubblocks, kWriteUpdatesPos,
-				 kPartialWriteCounts, kWriteLargeChunks, kShortCopyRetriesLess });
+	kIomap6_3 |
+	patch_bits({ kIfsDirtyBits, kPunchCleanSubblocks, kWriteUpdatesPos, kPartialWriteCounts,
+		     kWriteLargeChunks, kShortCopyRetriesLess, kWholeFolioUnread, kUnshareReads });
 constexpr patch_set kIomap6_12 =
 	kIomap6_6 |
 	patch_bits({ kWritebackBitEarly, kScanRetryEqual, kZeroRangeFlushAll, kZeroRangeFlush,
-		     kExtendingWriteLocks, kIoendSizeClamp, kZeroConvertsDelalloc,
+		     kExtendingWriteLocks, kIoendSizeClamp, kZeroConvertsDelalloc, kZeroKeepsIsize,
 		     kCowMappingsShared, kPunchCowFork, kZeroUnshareHoldLock, kCowPurgeChecksDirty,
 		     kMapFailureClearsBits });
 constexpr patch_set kIomap6_18 =
 	kIomap6_12 | patch_bits({ kIsizeExtendedZeroes, kZeroRangeEofBlock, kZeroPastEofWarn });
 constexpr patch_set kIomap6_19 =
-	kIomap6_18 | patch_bits({ kZeroRangeBatch, kZeroRangeBatchOnStack, kZeroRangeBatchStable });
+	kIomap6_18 | patch_bits({ kZeroRangeBatch, kZeroRangeBatchOnStack, kZeroRangeBatchStable,
+				  kFailedBeginKeepsTail });
 constexpr patch_set kIomap7_1 =
 	kIomap6_19 | patch_bits({ kZeroRangeNoHoleFlush, kInsertRangeFlush, kZonedZeroFlush });
 
 /* Each set holds what the one before it has. */
-constexpr patch_set k5_15_4 = patch_bits({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock,
-					   kPurgeKeepsPrivate, kSplitCountsThp, kNoIndexAssert });
+constexpr patch_set k5_15_4 =
+	k5_14 | patch_bits({ kInvalidateLock, kSkipWriteback, kPurgeUnderLock, kPurgeKeepsPrivate,
+			     kSplitCountsThp, kNoIndexAssert });
 constexpr patch_set k6_0 = k5_15_4 | patch_bits({ kFolioTruncate, kUnmapByRmap });
 constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
 constexpr patch_set k6_2 = k6_1 | kIomap6_2;
@@ -56,7 +62,7 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "5.14.0",
 		.alias = "5.14",
-		.patches = 0,
+		.patches = k5_14,
 		.folio_batch = 15,
 		.summary = "a huge page is 512 slots; a write-open purges the file without a lock",
 	},

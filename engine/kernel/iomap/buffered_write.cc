@@ -96,7 +96,8 @@ long iomap_write_iter(iomap_iter *iter, source *from)
 		}
 		status = iomap_write_begin(iter, pos, bytes, &f);
 		if (status != 0)
-			iomap_write_failed(iter->node, pos, bytes);
+			iomap_write_failed(iter->node, pos,
+					   patched(Patch::kFailedBeginKeepsTail) ? 0 : bytes);
 		if (status != 0 || f == nullptr)
 			break;
 

@@ -78,9 +78,12 @@ int __iomap_write_begin(const iomap_iter *iter, loff_t pos, std::size_t len, fol
 	loff_t block = round_down_to_block(pos);
 	const loff_t end = round_up_to_block(pos + static_cast<loff_t>(len));
 
-	/* All of it is overwritten: its blocks become uptodate together. */
+	/* All of it is overwritten: its blocks become uptodate together. Who unshares overwrites
+	 * nothing. */
 	const bool overwrites = (iter->flags & IOMAP_UNSHARE) == 0;
-	if (overwrites && from == 0 && to == folio_size(f))
+	const bool looks_at_blocks = !overwrites && (!patched(Patch::kWholeFolioUnread) ||
+						     patched(Patch::kUnshareReads));
+	if (!looks_at_blocks && from == 0 && to == folio_size(f))
 		return 0;
 	ifs_alloc(f);
 	if (folio_test_uptodate(f))

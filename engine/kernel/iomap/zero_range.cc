@@ -56,9 +56,9 @@ long iomap_zero_iter(iomap_iter *iter, bool *did_zero)
 		folio_zero_contents(f, offset, bytes);
 		folio_mark_accessed(f);
 		iomap_write_end(iter, pos, bytes, bytes, f);
-		/* A reservation behind the end of the file was zeroed as if it were written. */
+		/* What lies behind the end of the file was zeroed as if it were written. */
 		const loff_t end = pos + static_cast<loff_t>(bytes);
-		if (!patched(Patch::kZeroConvertsDelalloc) && end > iter->node->i_size.load())
+		if (!patched(Patch::kZeroKeepsIsize) && end > iter->node->i_size.load())
 			i_size_write(iter->node, end);
 		__iomap_put_folio(f);
 		pos = end;

@@ -32,6 +32,8 @@ bool xfs_imap_valid(const xfs_writepage_ctx *wpc, const xfs_inode *ip, loff_t of
 	/* A copy that is on its way stays where it is, whatever becomes of the data fork. */
 	if ((wpc->map.flags & IOMAP_F_SHARED) != 0)
 		return true;
+	if (!patched(Patch::kWritebackChecksExtents))
+		return true;
 	if (wpc->data_seq != READ_ONCE(ip->i_df.if_seq))
 		return false;
 	return !xfs_inode_has_cow_data(ip) || wpc->cow_seq == READ_ONCE(ip->i_cow.if_seq);

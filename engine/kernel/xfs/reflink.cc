@@ -197,7 +197,8 @@ int xfs_reflink_remap_prep(xfs_inode *src, loff_t in_pos, xfs_inode *dest, loff_
 		xfs_trans_commit(ip);
 		xfs_iunlock(ip);
 	}
-	const loff_t from = std::min(out_pos, size);
+	/* Zeroing may have made the file longer: then that is not flushed. */
+	const loff_t from = std::min(out_pos, i_size_read(dest));
 	return xfs_flush_unmap_range(dest, from, out_pos + *len - from);
 }
 
