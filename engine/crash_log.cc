@@ -163,14 +163,6 @@ void CrashLog::write_end(unsigned handle, long acknowledged) {
   own.clear();
 }
 
-unsigned CrashLog::read_begin(kernel::inode& node, loff_t pos, std::size_t len) {
-  return inner_->read_begin(node, pos, len);
-}
-
-void CrashLog::read_end(unsigned read, const void* data, long got) {
-  inner_->read_end(read, data, got);
-}
-
 void CrashLog::give_up(const kernel::inode& node, std::uint64_t pos, std::uint64_t len) {
   if (!listening()) return;
   const HeapScope heap;
@@ -266,42 +258,10 @@ void CrashLog::size_asked(kernel::inode& node, loff_t size) {
                           false, 0, UserWrite::Kind::kSize});
 }
 
-void CrashLog::error_recorded(kernel::inode& node) { inner_->error_recorded(node); }
-
-void CrashLog::file_opened(const kernel::file& f) { inner_->file_opened(f); }
-
-unsigned CrashLog::error_asked(const kernel::file& f) { return inner_->error_asked(f); }
-
-void CrashLog::error_sampled(const kernel::file& f) { inner_->error_sampled(f); }
-
-void CrashLog::error_told(unsigned asked, int error) { inner_->error_told(asked, error); }
-
-void CrashLog::store_behind_end(kernel::inode& node, loff_t pos, std::size_t len) {
-  inner_->store_behind_end(node, pos, len);
-}
-
-void CrashLog::size_changed(kernel::inode& node, loff_t size) { inner_->size_changed(node, size); }
-
-void CrashLog::dirty_cancelled(kernel::folio& f) { inner_->dirty_cancelled(f); }
-
-void CrashLog::folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) {
-  inner_->folio_removed(node, f, replacement);
-}
-
-void CrashLog::folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) {
-  inner_->folio_set_aside(node, f, aside);
-}
-
-void CrashLog::block_written(kernel::inode& node, loff_t pos, std::size_t len) {
-  inner_->block_written(node, pos, len);
-}
-
 void CrashLog::write_error(kernel::inode& node, loff_t pos, std::size_t len) {
   inner_->write_error(node, pos, len);
   give_up(node, static_cast<std::uint64_t>(pos), len);
 }
-
-void CrashLog::sync_promised(kernel::inode& node) { inner_->sync_promised(node); }
 
 void CrashLog::disk_wrote(std::uint64_t block, const unsigned char* bytes) {
   inner_->disk_wrote(block, bytes);

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/kernel/hooks.h"
+#include "engine/relay_observer.h"
 #include "scheduler/scheduler.h"
 #include "scheduler/search/happens_before.h"
 
@@ -27,7 +27,7 @@ struct RunResult;
 using StepNumber = std::uint32_t;
 inline constexpr StepNumber kNoStep = ~StepNumber{0};
 
-class CrashLog : public kernel::observer, public Observer {
+class CrashLog : public RelayObserver, public Observer {
  public:
   static constexpr std::uint32_t kNoWrite = ~0u;
 
@@ -130,8 +130,6 @@ class CrashLog : public kernel::observer, public Observer {
   unsigned write_begin(kernel::inode& node, kernel::loff_t pos, const void* data,
                        std::size_t len) override;
   void write_end(unsigned write, long acknowledged) override;
-  unsigned read_begin(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
-  void read_end(unsigned read, const void* data, long got) override;
   unsigned zero_begin(kernel::inode& node, kernel::loff_t pos, kernel::loff_t len) override;
   void zero_end(unsigned zeroing, bool done) override;
   unsigned truncate_begin(kernel::inode& node) override;
@@ -142,19 +140,7 @@ class CrashLog : public kernel::observer, public Observer {
                        kernel::loff_t out_pos, kernel::loff_t len) override;
   void clone_end(unsigned clone, kernel::loff_t done) override;
   void size_asked(kernel::inode& node, kernel::loff_t size) override;
-  void store_behind_end(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
-  void error_recorded(kernel::inode& node) override;
-  void file_opened(const kernel::file& f) override;
-  unsigned error_asked(const kernel::file& f) override;
-  void error_sampled(const kernel::file& f) override;
-  void error_told(unsigned asked, int error) override;
-  void size_changed(kernel::inode& node, kernel::loff_t size) override;
-  void dirty_cancelled(kernel::folio& f) override;
-  void folio_removed(kernel::inode& node, kernel::folio& f, kernel::folio* replacement) override;
-  void folio_set_aside(kernel::inode& node, kernel::folio& f, bool aside) override;
-  void block_written(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
   void write_error(kernel::inode& node, kernel::loff_t pos, std::size_t len) override;
-  void sync_promised(kernel::inode& node) override;
   void disk_wrote(std::uint64_t block, const unsigned char* bytes) override;
   void disk_flushed() override;
   void metadata_logged(const kernel::inode& node) override;
@@ -183,7 +169,6 @@ class CrashLog : public kernel::observer, public Observer {
                         std::uint64_t len, UserWrite::Kind kind);
   void end_change(unsigned handle, bool done);
 
-  kernel::observer* inner_ = nullptr;
   Observer* next_ = nullptr;
   std::vector<File> files_;
   std::size_t files_at_start_ = 0;

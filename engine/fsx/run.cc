@@ -2,11 +2,14 @@
 #include "engine/fsx/run.h"
 
 #include <algorithm>
+#include <list>
 
+#include "engine/end_checks.h"
 #include "engine/fsx/port_file.h"
 #include "engine/kernel/machine.h"
 #include "scheduler/frame.h"
 #include "scheduler/strategy.h"
+#include "scheduler/sync/completion.h"
 #include "scheduler/sync/wait_queue.h"
 #include "scheduler/world.h"
 
@@ -88,17 +91,20 @@ class Machine {
     config.patches = configuration_->patches;
     kernel::boot_machine(scheduler, config);
     if (options_.reclaim) reclaim_ = new Reclaim();
+    auto* bodies = new std::list<Body>();
     for (Subject& subject : subjects_) {
       kernel::create_inode(subject.name);
-      auto* body = new Body{&subject, reclaim_};
+      bodies->emplace_back(subject, reclaim_);
       scheduler.spawn(
           subject.name,
           [](void* p) {
-            const auto* task = static_cast<Body*>(p);
+            auto* task = static_cast<Body*>(p);
             exercise(*task->subject, task->reclaim);
+            task->ended.complete_all();
           },
-          body);
+          &bodies->back());
     }
+    scheduler.spawn("unmount", check_at_end, bodies);
     if (options_.flusher) kernel::spawn_flusher(scheduler);
     if (options_.reclaim) {
       scheduler.spawn(
@@ -110,7 +116,20 @@ class Machine {
   struct Body {
     Subject* subject;
     Reclaim* reclaim;
+    Completion ended{"the end of fsx"};
+
+    Body(Subject& file, Reclaim* task) : subject(&file), reclaim(task) {}
   };
+
+  // What the filesystem counts must be right; the bytes are the model's affair.
+  static void check_at_end(void* bodies) {
+    for (Body& body : *static_cast<std::list<Body>*>(bodies)) body.ended.wait_for_good();
+    FRAME(unmount);
+    Scheduler::current()->wait_for_quiet();
+    Scheduler::current()->begin_epilogue();
+    Oracle knows_no_file;
+    unmount_and_check(knows_no_file);
+  }
 
   std::shared_ptr<const Configuration> configuration_;
   const FsxRunOptions& options_;
