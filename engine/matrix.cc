@@ -291,7 +291,8 @@ void drop_rows_without_question(Matrix& matrix) {
   const FamiliesNamed families(matrix.scenarios);
   const auto asks = [&](std::size_t row) {
     const std::string& kernel = matrix.combinations[row].kernel;
-    if (row == 0 || !kernel.empty()) return true;
+    if (!kernel.empty()) return families.filesystems || kernel_named(kernel).on.empty();
+    if (row == 0) return true;
     if (!families.has(patch_named(matrix.combinations[row].patches.back()))) return false;
     for (std::size_t s = 0; s < matrix.scenarios.size(); ++s) {
       const MatrixCell& cell = matrix.cell(s, row);

@@ -123,7 +123,7 @@ Matrix make_matrix(std::vector<Scenario> scenarios, std::vector<Combination> com
 
 // Leaves out the rows of patches that each scenario's kernel has already or cannot take, and of
 // those of huge pages or those of filesystems if the scenarios name only patches of the other
-// family.
+// family; a posted series is one of filesystems.
 void drop_rows_without_question(Matrix& matrix);
 
 // Cell `index` and those that are the same as it get this result.

@@ -206,9 +206,10 @@ TEST_F(ExploreCommand, ComesToTheSameBytesHoweverOftenItIsKilled) {
     Output output;
     for (unsigned tries = 0; tries < 60; ++tries) {
       const bool last = tries == 40;
-      output =
-          explore(search + "-j 2 --resume state --resume-every 0",
-                  last ? "exec" : limited(tries % 3 == 0 ? "TERM" : "KILL", 5 + prng.below(30)));
+      output = explore(
+          search + "-j 2 --resume state --resume-every 0",
+          last ? "exec"
+               : limited(tries % 3 == 0 ? "TERM" : "KILL", 1 + tries + prng.below(1 + 2 * tries)));
       if ((output.status == 0 || output.status == 1) && !has_state()) break;
       ++killed;
     }
@@ -245,8 +246,9 @@ TEST_F(ExploreCommand, UnboundedComesToTheSameBytesHoweverOftenItIsKilled) {
   for (unsigned tries = 0; tries < 20; ++tries) {
     const char* signal = tries % 3 == 0 ? "TERM" : "KILL";
     resumed += has_state();
-    output = explore(search + "--resume state --resume-every 0 -j " + std::to_string(1 + tries % 3),
-                     tries == 12 ? "exec" : limited(signal, 10 + prng.below(50)));
+    output =
+        explore(search + "--resume state --resume-every 0 -j " + std::to_string(1 + tries % 3),
+                tries == 12 ? "exec" : limited(signal, 2 + 4 * tries + prng.below(1 + 4 * tries)));
     if (output.status == 0 && !has_state()) break;
     ++killed;
   }

@@ -144,6 +144,8 @@ TEST(Matrix, LeavesOutRowsOfTheOtherFamily) {
   EXPECT_TRUE(has(all, kFix));
   EXPECT_TRUE(has(all, "ext4-iomap"));
   EXPECT_TRUE(has(huge, "5.14.0"));
+  EXPECT_FALSE(has(huge, "ext4-iomap-v2"));
+  EXPECT_TRUE(has(filesystems, "ext4-iomap-v2"));
 }
 
 TEST(Matrix, SearchesOneQuestionOnce) {

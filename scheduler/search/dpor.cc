@@ -63,7 +63,9 @@ class Search {
     {
       Crew crew(options_.jobs, [this](unsigned index, const std::function<void()>& serve) {
         with_world_(index, [&](World& own) {
-          workers_[index] = std::make_unique<DporWorker>(index, own, shared_, [] {});
+          workers_[index] = std::make_unique<DporWorker>(index, own, shared_, [this] {
+            if (all_runs_made()) shared_.stop_workers();
+          });
           serve();
         });
       });
@@ -118,6 +120,7 @@ class Search {
       }
     });
     take_state();
+    if (all_runs_made() && !state_.paths.empty()) budget_ = "runs";
     return budget_ != nullptr || state_.paths.empty();
   }
 
@@ -136,9 +139,14 @@ class Search {
     }
   }
 
+  // Looked at by all workers, since one may get no CPU while the others make all the runs.
+  bool all_runs_made() const {
+    return options_.runs_max != 0 && shared_.runs.total() >= options_.runs_max;
+  }
+
   // Called by worker 0 after every run and while it waits.
   void tick() {
-    if (options_.runs_max != 0 && shared_.runs.total() >= options_.runs_max) spend("runs");
+    if (all_runs_made()) spend("runs");
     if (options_.interrupted != nullptr && *options_.interrupted) spend("interrupted");
     if (options_.seconds_max <= 0 && !options_.progress && options_.checkpoint.empty()) return;
     const double now = seconds_since(start_);

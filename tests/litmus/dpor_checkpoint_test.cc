@@ -122,7 +122,7 @@ TEST_F(DporCheckpoint, AnyNumbersOfWorkersResumeOneAnother) {
        {cnt(3, 2), lockcnt(2, 6), readers(8), bbuf2(), treiber_stack_aba(), program_}) {
     expect_same_in_pieces(program, prng, 40, 5);
   }
-  EXPECT_GT(resumed_, 10u);  // budgets are looked at by one of them
+  EXPECT_GT(resumed_, 10u);
   EXPECT_GT(findings_, 0u);
 }
 

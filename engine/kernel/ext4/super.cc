@@ -231,8 +231,6 @@ void ext4_evict_inode(inode *node)
 	VM_WARN_ON_ONCE(ei->i_reserved_data_blocks != delayed);
 	ei->i_reserved_data_blocks = 0;
 	EXT4_SB(node->i_sb)->s_dirtyclusters -= delayed;
-	VM_WARN_ON_ONCE(node == node->i_sb->inodes.back() &&
-			EXT4_SB(node->i_sb)->s_dirtyclusters != 0);
 }
 
 std::uint64_t ext4_peek_block_count(const inode *node)
@@ -259,8 +257,10 @@ inode_reservations ext4_peek_reservations(const inode *node)
 	const auto delayed = std::count_if(ei->es.begin(), ei->es.end(), [](const auto &es) {
 		return es.status == es_status::DELAYED;
 	});
+	/* A short write leaves blocks behind the end reserved, for the next one or for eviction. */
 	return { .counted = ei->i_reserved_data_blocks,
-		 .data = static_cast<std::uint64_t>(delayed) };
+		 .data = static_cast<std::uint64_t>(delayed),
+		 .behind_end = node->i_mapping->a_ops != &ext4_iomap_aops };
 }
 
 std::uint64_t ext4_peek_reserved(const super_block *sb)
