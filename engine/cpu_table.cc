@@ -86,8 +86,9 @@ bool is_ellipsis(std::string_view cell) {
 
 class TableParser {
  public:
-  TableParser(const std::vector<std::string>& tasks, const std::string& file_name)
-      : tasks_(tasks), file_name_(file_name) {}
+  TableParser(const std::vector<std::string>& tasks, const std::vector<std::string>& others,
+              const std::string& file_name)
+      : tasks_(tasks), others_(others), file_name_(file_name) {}
 
   std::vector<TableRow> parse(std::string_view text, int first_line) {
     int number = first_line;
@@ -189,7 +190,10 @@ class TableParser {
     std::string_view name = text;
     const std::size_t equals = text.find('=');
     if (equals != std::string_view::npos) name = trim(text.substr(equals + 1));
-    if (std::find(tasks_.begin(), tasks_.end(), name) != tasks_.end()) return std::string(name);
+    const auto has = [&](const std::vector<std::string>& names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (has(tasks_) || has(others_)) return std::string(name);
     const std::optional<std::size_t> cpu = cpu_number(text);
     if (!cpu || equals != std::string_view::npos) {
       fail(number, "heading " + quoted(text) + " names no task", nearest_or_list(name, tasks_));
@@ -288,6 +292,7 @@ class TableParser {
   }
 
   const std::vector<std::string>& tasks_;
+  const std::vector<std::string>& others_;
   const std::string& file_name_;
   std::vector<Column> columns_;
   std::vector<TableRow> rows_;
@@ -296,8 +301,9 @@ class TableParser {
 }  // namespace
 
 std::vector<TableRow> parse_cpu_table(std::string_view text, const std::vector<std::string>& tasks,
-                                      const std::string& file_name, int first_line) {
-  return TableParser(tasks, file_name).parse(text, first_line);
+                                      const std::string& file_name, int first_line,
+                                      const std::vector<std::string>& others) {
+  return TableParser(tasks, others, file_name).parse(text, first_line);
 }
 
 }  // namespace interleaf

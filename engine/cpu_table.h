@@ -29,8 +29,10 @@ struct TableRow {
 };
 
 // `tasks` in file order: the columns CPU0, CPU1, ... (or CPU1, CPU2, ... if there is no CPU0) are
-// these in turn. `first_line` is the number of the text's first line in `file_name`.
+// these in turn. `others` may be columns by their names. `first_line` is the number of the text's
+// first line in `file_name`.
 std::vector<TableRow> parse_cpu_table(std::string_view text, const std::vector<std::string>& tasks,
-                                      const std::string& file_name, int first_line = 1);
+                                      const std::string& file_name, int first_line = 1,
+                                      const std::vector<std::string>& others = {});
 
 }  // namespace interleaf

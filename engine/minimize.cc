@@ -50,12 +50,7 @@ bool tables_happen(ScenarioWorld& world) {
   const Scenario& scenario = world.configuration().scenario;
   const RunOptions options = world.run_options();
   return std::all_of(scenario.tables.begin(), scenario.tables.end(), [&](const TableSpec& table) {
-    std::vector<Row> rows;
-    for (const TableRow& row : table.rows) {
-      for (TaskId id = 0; id < world.world().scheduler().task_count(); ++id) {
-        if (row.task == world.world().scheduler().task(id).name) rows.push_back({id, row.function});
-      }
-    }
+    const std::vector<Row> rows = world.rows_of(table);
     const auto strategy = make_table(rows);
     world.world().run(*strategy, options);
     return !strategy->stuck() && strategy->satisfied() == rows.size();

@@ -32,6 +32,9 @@ const std::vector<std::string> kKeys = {"title",     "reported", "links", "kerne
                                         "geometry",  "files",    "tasks", "daemons", "patches",
                                         "faults",    "detect",   "table", "tables",  "window",
                                         "steps_max", "expect"};
+// Tasks that the machine or a filesystem has, whatever the scenario says.
+const std::vector<std::string> kKernelTasks = {"kworker/io", "rcu_gp", "kjournald2", "kworker/ext4",
+                                               "kworker/xfs"};
 const std::vector<std::string> kPersonas = {"ext4", "xfs", "btrfs", "generic"};
 const std::vector<std::string> kFaultKinds = {"alloc", "copy", "bio"};
 
@@ -317,7 +320,8 @@ class Loader {
       yaml_.fail(node, "a table must keep its lines", "write \"|\" and the table below it");
     }
     TableSpec table{.name = name, .text = text.text, .rows = {}, .line = at.line + 1};
-    table.rows = parse_cpu_table(text.text, task_and_daemon_names(), yaml_.file_name(), table.line);
+    table.rows = parse_cpu_table(text.text, task_and_daemon_names(), yaml_.file_name(), table.line,
+                                 kKernelTasks);
     scenario_.tables.push_back(std::move(table));
   }
 

@@ -8,6 +8,7 @@
 #include "engine/kernel/machine.h"
 #include "engine/oracle.h"
 #include "engine/process.h"
+#include "engine/user_error.h"
 #include "scheduler/frame.h"
 
 namespace interleaf {
@@ -100,6 +101,24 @@ RunOptions ScenarioWorld::run_options(std::uint64_t seed) const {
   options.retries_max = retries_max_;
   options.detectors = configuration_->detectors;
   return options;
+}
+
+std::vector<Row> ScenarioWorld::rows_of(const TableSpec& table) const {
+  const Scheduler& scheduler = world_->scheduler();
+  std::vector<Row> rows;
+  for (const TableRow& row : table.rows) {
+    TaskId id = 0;
+    while (id < scheduler.task_count() && row.task != scheduler.task(id).name) ++id;
+    if (id == scheduler.task_count()) {
+      throw UserError("table \"" + table.name + "\" has a column of " + row.task +
+                          ", and there is none with persona " +
+                          std::string(configuration_->persona->name),
+                      configuration_->scenario.file_name + ":" + std::to_string(table.line),
+                      "take the column out, or name the persona that has it");
+    }
+    rows.push_back({id, row.function});
+  }
+  return rows;
 }
 
 }  // namespace interleaf

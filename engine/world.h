@@ -5,8 +5,10 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "engine/configuration.h"
+#include "scheduler/strategy.h"
 #include "scheduler/world.h"
 
 namespace interleaf {
@@ -27,6 +29,9 @@ class ScenarioWorld {
   void limit_retries(std::uint32_t retries_max) { retries_max_ = retries_max; }
   // What every run of it starts from: its limits of steps and retries, its detectors.
   RunOptions run_options(std::uint64_t seed = 0) const;
+  // The rows of a table, for make_table(). Errors: UserError if one is of a task that is not here,
+  // as of another filesystem's.
+  std::vector<Row> rows_of(const TableSpec& table) const;
 
  private:
   std::shared_ptr<const Configuration> configuration_;

@@ -9,7 +9,7 @@
 namespace interleaf {
 namespace {
 
-std::vector<Row> rows_of(const Scenario& scenario, const std::string& name) {
+const TableSpec& table_named(const Scenario& scenario, const std::string& name) {
   if (scenario.tables.empty()) throw UserError("scenario " + scenario.name + " has no table");
   const TableSpec* table = name.empty() ? &scenario.tables.front() : nullptr;
   std::vector<std::string> names;
@@ -21,27 +21,18 @@ std::vector<Row> rows_of(const Scenario& scenario, const std::string& name) {
     throw UserError("scenario " + scenario.name + " has no table \"" + name + "\"", "",
                     nearest_or_list(name, names));
   }
-  std::vector<Row> rows;
-  for (const TableRow& row : table->rows) {
-    for (std::size_t task = 0; task < scenario.tasks.size(); ++task) {
-      if (scenario.tasks[task].name == row.task) {
-        rows.push_back({static_cast<TaskId>(task), row.function});
-      }
-    }
-  }
-  return rows;
+  return *table;
 }
 
 // What kept the row from happening: the task it waits for, and on what that one waits.
-std::string in_the_way(const TableStrategy& table, const Scenario& scenario,
-                       const Scheduler& scheduler) {
+std::string in_the_way(const TableStrategy& table, const Scheduler& scheduler) {
   const Row& row = table.rows()[table.satisfied()];
   const Task& task = scheduler.task(row.task);
   std::string reason = task.finished               ? "it ended without entering it"
                        : task.waits_for != nullptr ? std::string("it waits for ") + task.waits_for
                                                    : "it never came there";
   return fmt::format("row {} of the table cannot happen after the rows before it: {} enters {}; {}",
-                     table.satisfied() + 1, scenario.tasks[row.task].name, row.function, reason);
+                     table.satisfied() + 1, task.name, row.function, reason);
 }
 
 // The run of `run`, which was cut, without the limit.
@@ -78,7 +69,7 @@ OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
   const bool follow =
       flags.strategy == "table" && (!scenario.tables.empty() || !flags.table.empty());
   if (follow) {
-    auto made = make_table(rows_of(scenario, flags.table));
+    auto made = make_table(world.rows_of(table_named(scenario, flags.table)));
     table = made.get();
     strategy = std::move(made);
   } else {
@@ -92,7 +83,7 @@ OneRun run_one(const std::shared_ptr<const Configuration>& configuration,
     one.table_rows = table->rows().size();
     one.table_rows_satisfied = table->satisfied();
     if (one.table_rows_satisfied < one.table_rows) {
-      one.unsatisfied = in_the_way(*table, scenario, world.world().scheduler());
+      one.unsatisfied = in_the_way(*table, world.world().scheduler());
     }
   }
   if (one.cuts.orders != 0 && !one.run.result.clean()) go_on(world, named, one.run);
