@@ -101,9 +101,9 @@ struct NotYet {
 };
 
 constexpr NotYet kNotYet[] = {
-    {"dio-read-into-shared-mapping", "direct I/O"},
-    {"dio-read-over-dirty", "direct I/O"},
-    {"dio-write-over-cached", "direct I/O"},
+    {"dio-read-into-shared-mapping", "a scenario that makes the call"},
+    {"dio-read-over-dirty", "a scenario that makes the call"},
+    {"dio-write-over-cached", "direct writes"},
     {"fsync-unwritten-conversion", "fallocate, unwritten extents"},
     {"punch-hole-inside-dirty-page", "fallocate"},
     {"write-into-unwritten", "fallocate, unwritten extents"},
