@@ -39,6 +39,7 @@ const std::vector<CallSignature>& call_signatures() {
     {"write",           Call::kWrite,         R::kStatus,  {{"fd", P::kFd}, {"data", P::kData}, {"len", P::kBytes}}},
     {"pread",           Call::kPread,         R::kStatus,  {{"fd", P::kFd}, {"len", P::kBytes}, {"off", P::kBytes}}},
     {"pwrite",          Call::kPwrite,        R::kStatus,  {{"fd", P::kFd}, {"data", P::kData}, {"len", P::kBytes}, {"off", P::kBytes}}},
+    {"pread_into",      Call::kPreadInto,     R::kStatus,  {{"fd", P::kFd}, {"addr", P::kAddress}, {"len", P::kBytes}, {"off", P::kBytes}}},
     {"ftruncate",       Call::kFtruncate,     R::kStatus,  {{"fd", P::kFd}, {"len", P::kBytes}}},
     {"truncate",        Call::kTruncate,      R::kStatus,  {{"path", P::kPath}, {"len", P::kBytes}}},
     {"fsync",           Call::kFsync,         R::kStatus,  {{"fd", P::kFd}}},

@@ -37,6 +37,7 @@ enum class Call : std::uint8_t {
   kWrite,
   kPread,
   kPwrite,
+  kPreadInto,
   kFtruncate,
   kTruncate,
   kFsync,

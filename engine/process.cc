@@ -9,6 +9,7 @@
 
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
+#include "engine/kernel/uio.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
 #include "scheduler/scheduler.h"
@@ -19,32 +20,15 @@ namespace {
 // The frame that a call shows in traces and tables: its own name.
 const Function& function_of(Call call) {
   static constexpr Function kFunctions[] = {
-      Function("open"),
-      Function("close"),
-      Function("read"),
-      Function("write"),
-      Function("pread"),
-      Function("pwrite"),
-      Function("ftruncate"),
-      Function("truncate"),
-      Function("fsync"),
-      Function("fdatasync"),
-      Function("sync_file_range"),
-      Function("fadvise"),
-      Function("fallocate"),
-      Function("mmap"),
-      Function("munmap"),
-      Function("madvise"),
-      Function("msync"),
-      Function("touch"),
-      Function("load"),
-      Function("store"),
-      Function("pread"),
-      Function("load"),
-      Function("lseek"),
-      Function("ioctl"),
-      Function("drop_caches"),
-      Function("wait"),
+      Function("open"),    Function("close"),       Function("read"),
+      Function("write"),   Function("pread"),       Function("pwrite"),
+      Function("pread"),   Function("ftruncate"),   Function("truncate"),
+      Function("fsync"),   Function("fdatasync"),   Function("sync_file_range"),
+      Function("fadvise"), Function("fallocate"),   Function("mmap"),
+      Function("munmap"),  Function("madvise"),     Function("msync"),
+      Function("touch"),   Function("load"),        Function("store"),
+      Function("pread"),   Function("load"),        Function("lseek"),
+      Function("ioctl"),   Function("drop_caches"), Function("wait"),
   };
   static_assert(std::size(kFunctions) == static_cast<std::size_t>(Call::kLoop));
   return kFunctions[static_cast<std::size_t>(call)];
@@ -206,6 +190,8 @@ std::int64_t Process::call(const Statement& statement) {
       return write(statement, false);
     case Call::kPwrite:
       return write(statement, true);
+    case Call::kPreadInto:
+      return read_into(statement);
     case Call::kFtruncate:
       return kernel::do_ftruncate(f, static_cast<kernel::loff_t>(number(statement, 1)));
     case Call::kFsync:
@@ -264,11 +250,30 @@ std::int64_t Process::close(Variable& variable) {
   return kernel::filp_close(f);
 }
 
+namespace {
+
+// Buffers of the task's own, which nobody else sees.
+long read_own(kernel::file* f, kernel::loff_t pos, std::uint8_t* to, std::size_t length) {
+  if ((f->f_flags & O_DIRECT) == 0) return kernel::vfs_read(f, pos, to, length);
+  kernel::user_buffer buffer(to, length);
+  return kernel::vfs_read_direct(f, pos, &buffer);
+}
+
+}  // namespace
+
+// Only direct I/O can store into a mapping.
+std::int64_t Process::read_into(const Statement& statement) {
+  kernel::file* f = file(statement, 0);
+  if ((f->f_flags & O_DIRECT) == 0) return -EOPNOTSUPP;
+  kernel::user_buffer to(mm_, address(statement, 1), number(statement, 2));
+  return kernel::vfs_read_direct(f, static_cast<kernel::loff_t>(number(statement, 3)), &to);
+}
+
 std::int64_t Process::read(const Statement& statement, bool positioned) {
   kernel::file* f = file(statement, 0);
   const std::size_t length = number(statement, 1);
   const auto pos = positioned ? static_cast<kernel::loff_t>(number(statement, 2)) : f->f_pos;
-  const long got = kernel::vfs_read(f, pos, buffer(length), length);
+  const long got = read_own(f, pos, buffer(length), length);
   if (!positioned && got > 0) f->f_pos += got;
   return got;
 }
@@ -277,8 +282,7 @@ std::int64_t Process::expect_read(const Statement& statement) {
   kernel::file* f = file(statement, 0);
   const std::size_t length = number(statement, 2);
   std::uint8_t* got = buffer(length);
-  const long result =
-      kernel::vfs_read(f, static_cast<kernel::loff_t>(number(statement, 3)), got, length);
+  const long result = read_own(f, static_cast<kernel::loff_t>(number(statement, 3)), got, length);
   expect_bytes(statement, result, got, result > 0 ? static_cast<std::size_t>(result) : 0);
   return result;
 }

@@ -41,6 +41,7 @@ class Process {
   std::int64_t open(const Statement& statement);
   std::int64_t close(Variable& variable);
   std::int64_t read(const Statement& statement, bool positioned);
+  std::int64_t read_into(const Statement& statement);
   std::int64_t expect_read(const Statement& statement);
   void expect_bytes(const Statement& statement, std::int64_t result, const std::uint8_t* bytes,
                     std::size_t got);

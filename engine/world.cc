@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "engine/world.h"
 
+#include <fcntl.h>
+
+#include <algorithm>
+
 #include "engine/crash_log.h"
 #include "engine/end_checks.h"
 #include "engine/kernel/block.h"
@@ -31,6 +35,13 @@ void make_files(const Configuration& configuration, Oracle& oracle) {
                            image.empty() ? nullptr : image.data());
     oracle.add_file(*node, file.size, image);
   }
+}
+
+bool opens_direct(const std::vector<Statement>& statements) {
+  return std::any_of(statements.begin(), statements.end(), [](const Statement& statement) {
+    return opens_direct(statement.body) ||
+           (statement.call == Call::kOpen && (statement.arguments[1].value & O_DIRECT) != 0);
+  });
 }
 
 // When all processes have ended.
@@ -75,6 +86,10 @@ void set_up(Scheduler& scheduler, const Configuration& configuration, CrashLog* 
   if (log != nullptr) log->files_made();
   for (std::size_t i = 0; i < scenario.tasks.size(); ++i) {
     cast->processes[i] = new Process(configuration, i, cast->processes);
+  }
+  if (std::any_of(scenario.tasks.begin(), scenario.tasks.end(),
+                  [](const TaskSpec& task) { return opens_direct(task.statements); })) {
+    kernel::spawn_direct_io(scheduler);
   }
   for (const DaemonSpec& daemon : scenario.daemons) {
     if (daemon.name == "flusher") kernel::spawn_flusher(scheduler);

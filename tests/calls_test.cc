@@ -177,5 +177,33 @@ TEST(Calls, UnreadableIsForWrites) {
             "expected \",\" after the data of unreadable(data, bytes), found \")\" (t.yaml:12:33)");
 }
 
+TEST(Calls, DirectReadsStoreIntoMappingsAndBuffers) {
+  for (const char* persona : {"ext4", "xfs"}) {
+    EXPECT_EQ(verdict(R"(
+    - p = mmap(fd, 0, 16K, PROT_READ|PROT_WRITE, MAP_SHARED)
+    - pwrite(fd, pattern(9), 4K, 0)
+    - d = open("f", O_RDONLY|O_DIRECT)
+    - expect_read(d, pattern(9), 4K, 0)
+    - pread_into(d, p + 8K, 4K, 0) = 4096
+    - expect_load(p + 8K, pattern(9), 4K)
+    - expect_read(fd, pattern(9), 4K, 8K)
+    - fsync(fd) = 0
+    - pread_into(fd, p, 4K, 0) = -EOPNOTSUPP
+    - pread_into(d, p + 100, 4K, 0) = -EINVAL
+    - pread(d, 100, 0) = -EINVAL
+    - pread_into(d, p + 16K, 4K, 0) = -EFAULT
+    - pread(d, 8K, 12K) = 4096
+)",
+                      persona),
+              "clean")
+        << persona;
+  }
+  EXPECT_EQ(verdict(R"(
+    - open("f", O_RDONLY|O_DIRECT) = -EINVAL
+)",
+                    "btrfs"),
+            "clean");
+}
+
 }  // namespace
 }  // namespace interleaf

@@ -92,6 +92,10 @@ constexpr Driven kDriven[] = {
     {"zero-range-over-dirty-unwritten", "holes", "fallocate(fd, FALLOC_FL_ZERO_RANGE", Old::kPorted,
      "", "", "btrfs"},
     {"fsync-unwritten-conversion", "holes", "fsync(fd) = 0", Old::kPorted, "", "", "btrfs"},
+    {"dio-read-into-shared-mapping", "direct", "pread_into(o, p, 4K, 0)", Old::kPorted, "", "",
+     "btrfs"},
+    {"dio-read-over-dirty", "direct", "pread(d, 4K, 0)", Old::kPorted, "xfs", "pread(e, 4K, 0)",
+     "btrfs"},
 };
 
 // A case that it cannot make, and what is missing.
@@ -101,9 +105,9 @@ struct NotYet {
 };
 
 constexpr NotYet kNotYet[] = {
-    {"dio-read-into-shared-mapping", "direct I/O"},
-    {"dio-read-over-dirty", "direct I/O"},
-    {"dio-write-over-cached", "direct I/O"},
+    {"dio-read-into-shared-mapping", "direct I/O of btrfs"},
+    {"dio-read-over-dirty", "direct I/O of btrfs"},
+    {"dio-write-over-cached", "direct writes"},
     {"fsync-unwritten-conversion", "fallocate, unwritten extents"},
     {"punch-hole-inside-dirty-page", "fallocate"},
     {"write-into-unwritten", "fallocate, unwritten extents"},

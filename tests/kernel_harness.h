@@ -41,6 +41,7 @@ struct harness_options {
   unsigned faults_max = 0;
   bool flusher = false;
   bool khugepaged = false;
+  bool direct_io = false;
 };
 
 class kernel_harness {
@@ -97,6 +98,7 @@ class kernel_harness {
       scheduler.spawn(
           name, [](void* p) { (*static_cast<std::function<void()>*>(p))(); }, &body);
     if (options_.flusher) spawn_flusher(scheduler);
+    if (options_.direct_io) spawn_direct_io(scheduler);
     if (options_.khugepaged) spawn_khugepaged(scheduler);
   }
   static void write_to_disk(inode& node, const std::string& bytes) {

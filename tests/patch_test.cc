@@ -41,8 +41,9 @@ TEST(Patches, KernelsComeByAgeAndKeepWhatLanded) {
                          "6.12.96", "6.18",   "6.19", "7.1",    "7.2"};
   ASSERT_EQ(kernel_count(), std::size(names) + 2);
   /* Stable kernels have fixes that the next release has not. */
-  const patch_set stable = bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt,
-                                    Patch::kDiscardToFolioEnd, Patch::kScanRetryEqual});
+  const patch_set stable =
+      bits_of({Patch::kKhugepagedWriteAllDirty, Patch::kZapKeepsPmdDirt, Patch::kDiscardToFolioEnd,
+               Patch::kScanRetryEqual, Patch::kReclaimSkipsPinned});
   for (unsigned i = 0; i < std::size(names); ++i) {
     EXPECT_EQ(kernel_at(i).name, names[i]);
     EXPECT_EQ(kernel_at(i).on, "");

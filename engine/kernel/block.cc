@@ -26,6 +26,7 @@ namespace
 {
 
 constexpr interleaf::LockClass queue_lock_class{ "queue_lock" };
+constexpr interleaf::LockClass bio_dirty_lock_class{ "bio_dirty_lock" };
 
 /* The block as it is to be overwritten; the immutable base image is left alone. */
 unsigned char *own_block(block_device *bdev, std::uint64_t block)
@@ -85,17 +86,32 @@ void transfer_write(block_device *bdev, const bio *request)
 		});
 }
 
-/* Any request in flight, or null. */
-bio *take_request(block_device *bdev)
+/* The block is read at once; it reaches the page in two halves. */
+void transfer_direct_read(const block_device *bdev, const bio *request)
+{
+	FRAME(bio_transfer_direct_read);
+	const std::size_t half = bdev->block_size / 2;
+	for_each_block(bdev, request,
+		       [&](folio *f, std::size_t offset, std::size_t done, std::uint64_t block) {
+			       unsigned char *bytes = request->received + done;
+			       bdev->media.read();
+			       disk_peek(bdev, block, bytes);
+			       folio_write_contents(f, offset, bytes, half);
+			       folio_write_contents(f, offset + half, bytes + half, half);
+		       });
+}
+
+/* Any request of the queue, or null. */
+bio *take_request(block_device *bdev, std::vector<bio *> *queue)
 {
 	bio *request = nullptr;
 	bdev->queue_lock.lock();
-	const auto count = static_cast<unsigned>(bdev->in_flight.size());
+	const auto count = static_cast<unsigned>(queue->size());
 	if (count != 0) {
 		interleaf::Scheduler *scheduler = interleaf::Scheduler::current();
 		const unsigned which = scheduler->choose("bio-order", std::min(count, 127u));
-		request = bdev->in_flight[which];
-		bdev->in_flight.erase(bdev->in_flight.begin() + which);
+		request = (*queue)[which];
+		queue->erase(queue->begin() + which);
 	}
 	bdev->queue_lock.unlock();
 	return request;
@@ -104,7 +120,8 @@ bio *take_request(block_device *bdev)
 } // namespace
 
 block_device::block_device(const geometry &geo)
-	: block_size(geo.block_size), queue_lock(queue_lock_class)
+	: block_size(geo.block_size), queue_lock(queue_lock_class),
+	  bio_dirty_lock(bio_dirty_lock_class)
 {
 }
 
@@ -122,16 +139,17 @@ void bio_add_folio_nofail(bio *request, folio *f, std::size_t len, std::size_t o
 	request->len += len;
 }
 
-/* Any context. Whoever submits a write has set PG_writeback; nothing else keeps the folio. */
+/* Any context. Whoever submits a write has set PG_writeback, which keeps the folio; in direct I/O the
+ * request has references. */
 void submit_bio(bio *request)
 {
 	FRAME(submit_bio);
 	block_device *bdev = this_machine().sb->s_bdev;
 	CHECK(request->blocks.size() * bdev->block_size == request->len);
 	bdev->queue_lock.lock();
-	bdev->in_flight.push_back(request);
+	(request->direct ? bdev->direct : bdev->in_flight).push_back(request);
 	bdev->queue_lock.unlock();
-	bdev->work.wake_up();
+	(request->direct ? bdev->direct_work : bdev->work).wake_up();
 }
 
 void blkdev_issue_flush(block_device *bdev)
@@ -150,13 +168,31 @@ void io_completions()
 	block_device *bdev = this_machine().sb->s_bdev;
 	for (;;) {
 		bio *request = nullptr;
-		bdev->work.wait_event([&] { return (request = take_request(bdev)) != nullptr; });
+		bdev->work.wait_event([&] {
+			return (request = take_request(bdev, &bdev->in_flight)) != nullptr;
+		});
 		if (should_fail("bio"))
 			request->status = -EIO;
 		else if (request->op == bio_op::READ)
 			transfer_read(bdev, request);
 		else
 			transfer_write(bdev, request);
+		request->end_io(request);
+	}
+}
+
+void direct_io_completions()
+{
+	FRAME(bio_endio);
+	block_device *bdev = this_machine().sb->s_bdev;
+	for (;;) {
+		bio *request = nullptr;
+		bdev->direct_work.wait_event(
+			[&] { return (request = take_request(bdev, &bdev->direct)) != nullptr; });
+		if (should_fail("bio"))
+			request->status = -EIO;
+		else
+			transfer_direct_read(bdev, request);
 		request->end_io(request);
 	}
 }

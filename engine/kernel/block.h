@@ -42,6 +42,12 @@ struct bio {
 	int status = 0; /* 0 or -EIO */
 	void (*end_io)(bio *) = nullptr; /* in the completion task; frees the bio */
 	void *private_data = nullptr;
+	/* Direct I/O: the parts are users' pages, of which the request has a reference each: a PIN, or
+	 * else a GET. Bytes that are read go to `received`, too. */
+	bool direct = false;
+	bool pinned = false; /* BIO_PAGE_PINNED */
+	unsigned char *received = nullptr;
+	bio *bi_next = nullptr; /* bio_dirty_lock */
 };
 
 struct block_device {
@@ -49,6 +55,11 @@ struct block_device {
 	interleaf::Spinlock queue_lock;
 	std::vector<bio *> in_flight; /* queue_lock */
 	interleaf::WaitQueue work{ "I/O requests" };
+	std::vector<bio *> direct; /* queue_lock; requests of direct I/O */
+	interleaf::WaitQueue direct_work{ "direct I/O requests" };
+	interleaf::Spinlock bio_dirty_lock;
+	bio *bio_dirty_list = nullptr; /* bio_dirty_lock */
+	interleaf::WaitQueue bio_dirty_work{ "bio_dirty_work" };
 	interleaf::Atomic<std::uint64_t> media; /* blocks written so far */
 	std::vector<const unsigned char *> data; /* per block, as far as written; null is zeros */
 	std::vector<unsigned char *> own; /* those of them that were written in this run */
@@ -72,6 +83,26 @@ void submit_bio(bio *request);
 void blkdev_issue_flush(block_device *bdev);
 /* Body of the completion task: takes any request in flight, transfers, ends it. Never returns. */
 [[noreturn]] void io_completions();
+/*
+ * Body of the task that is the device for direct I/O. Between submission and completion it stores to
+ * users' pages, half a block at a time, without lock, entry or reference of its own. Never returns.
+ */
+[[noreturn]] void direct_io_completions();
+
+/* ---- bio.cc: what direct I/O does with users' pages ---- */
+
+class user_buffer;
+/* References to the next `len` bytes' pages, as many as there are. Bytes, or an error. Sleeps. */
+long bio_iov_iter_get_pages(bio *request, user_buffer *buffer, std::size_t len);
+/* The device will store to them. Sleeps for folio locks. */
+void bio_set_pages_dirty(bio *request);
+/* It has: gives the references back and frees the request, at once if all folios are dirty, else later,
+ * in a task that makes them so. Does not sleep. */
+void bio_check_pages_dirty(bio *request);
+/* Gives the references back. With mark_dirty: sleeps for folio locks. */
+void bio_release_pages(bio *request, bool mark_dirty);
+/* Body of that task, a daemon. Never returns. */
+[[noreturn]] void bio_dirty_fn();
 
 /* For set-up, oracle and reports, no points. `to` gets block_size bytes. */
 void disk_peek(const block_device *bdev, std::uint64_t block, void *to);

@@ -47,15 +47,16 @@
 /* What every filesystem's inode has, for the table of its type. */
 #define INODE_FIELDS(type)                                                                       \
 	FIELD(type, i_rwsem), FIELD(type, i_lock), FIELD(type, i_size), FIELD(type, i_disksize), \
-		FIELD(type, i_writecount), FLAG(type, i_state, I_DIRTY_SYNC),                    \
-		FLAG(type, i_state, I_DIRTY_DATASYNC), FLAG(type, i_state, I_DIRTY_PAGES),       \
-		FLAG(type, i_state, I_SYNC), FLAG(type, i_state, I_FREEING),                     \
-		FIELD(type, i_data.i_pages.xa_lock), FIELD(type, i_data.i_pages.xa_head),        \
-		FIELD(type, i_data.i_pages.xa_marks), FIELD(type, i_data.invalidate_lock),       \
-		FIELD(type, i_data.i_mmap_rwsem), FIELD(type, i_data.i_private_lock),            \
-		FIELD(type, i_data.i_mmap_writable), FIELD(type, i_data.nr_thps),                \
-		FIELD(type, i_data.nrpages), FIELD(type, i_data.writeback_index),                \
-		FLAG(type, i_data.flags, AS_EIO), FLAG(type, i_data.flags, AS_ENOSPC),           \
+		FIELD(type, i_writecount), FIELD(type, i_dio_count), FIELD(type, i_dio_wait),    \
+		FLAG(type, i_state, I_DIRTY_SYNC), FLAG(type, i_state, I_DIRTY_DATASYNC),        \
+		FLAG(type, i_state, I_DIRTY_PAGES), FLAG(type, i_state, I_SYNC),                 \
+		FLAG(type, i_state, I_FREEING), FIELD(type, i_data.i_pages.xa_lock),             \
+		FIELD(type, i_data.i_pages.xa_head), FIELD(type, i_data.i_pages.xa_marks),       \
+		FIELD(type, i_data.invalidate_lock), FIELD(type, i_data.i_mmap_rwsem),           \
+		FIELD(type, i_data.i_private_lock), FIELD(type, i_data.i_mmap_writable),         \
+		FIELD(type, i_data.nr_thps), FIELD(type, i_data.nrpages),                        \
+		FIELD(type, i_data.writeback_index), FLAG(type, i_data.flags, AS_EIO),           \
+		FLAG(type, i_data.flags, AS_ENOSPC),                                             \
 		FLAG(type, i_data.flags, AS_LARGE_FOLIO_SUPPORT),                                \
 		FLAG(type, i_data.flags, AS_RELEASE_ALWAYS),                                     \
 		FLAG(type, i_data.flags, AS_STABLE_WRITES), FIELD(type, i_data.wb_err)

@@ -35,6 +35,7 @@ constexpr interleaf::BlockField folio_fields[] = {
 	  } },
 	FIELD(folio, private_data),
 	FIELD(folio, _mapcount),
+	FIELD(folio, _pincount),
 	{ "order", offsetof(folio, life), sizeof(folio::life), 1,
 	  [](const interleaf::Scheduler &, const void *object, unsigned) {
 		  return std::to_string(static_cast<const folio *>(object)->order);

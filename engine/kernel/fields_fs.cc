@@ -56,9 +56,9 @@ constexpr interleaf::BlockField super_block_fields[] = {
 };
 
 constexpr interleaf::BlockField block_device_fields[] = {
-	FIELD(block_device, queue_lock),
-	FIELD(block_device, work),
-	FIELD(block_device, media),
+	FIELD(block_device, queue_lock),     FIELD(block_device, work),
+	FIELD(block_device, direct_work),    FIELD(block_device, bio_dirty_lock),
+	FIELD(block_device, bio_dirty_work), FIELD(block_device, media),
 };
 
 } // namespace

@@ -69,6 +69,7 @@ void free_page_checks(const folio *f)
 	VM_BUG_ON_FOLIO(f->flags.look(PG_active), f);
 	VM_BUG_ON_FOLIO(f->flags.look(PG_private), f);
 	VM_BUG_ON_FOLIO(f->_mapcount.look() != 0, f);
+	VM_BUG_ON_FOLIO(f->_pincount.peek() != 0, f); /* each had a reference */
 	VM_BUG_ON_FOLIO(f->mapping.look() != nullptr && !folio_test_anon(f), f);
 }
 

@@ -7,7 +7,7 @@
 // handed out again within a run.
 //
 // References: the page cache holds folio_nr_pages(), every mapped page one, LRU isolation one, a
-// lookup one, attached private data one.
+// lookup one, attached private data one, who stores to users' pages one or many (gup.h).
 #pragma once
 
 #include <cstddef>
@@ -50,6 +50,7 @@ struct folio {
 	interleaf::Shared<pgoff_t> index;
 	interleaf::Shared<void *> private_data;
 	interleaf::Atomic<int> _mapcount; /* PTEs (and PMDs) that map it, in all */
+	interleaf::Atomic<int> _pincount; /* pins of a large folio; gup.h */
 	unsigned order = 0;
 	unsigned number = 0; /* 1, 2, ...: its name in reports */
 	unsigned char *contents = nullptr; /* folio_size() bytes */

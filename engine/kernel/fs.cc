@@ -151,6 +151,24 @@ void i_size_write(inode *node, loff_t size, std::source_location where)
 	this_machine().watcher->size_changed(*node, size);
 }
 
+void inode_dio_begin(inode *node)
+{
+	node->i_dio_count.inc();
+}
+
+void inode_dio_end(inode *node)
+{
+	if (node->i_dio_count.dec_and_test())
+		node->i_dio_wait.wake_up_all();
+}
+
+/* Where no file can be open for direct I/O there is no count to look at. */
+void inode_dio_wait(inode *node)
+{
+	if (this_machine().direct_io)
+		node->i_dio_wait.wait_event([node] { return node->i_dio_count.read() == 0; });
+}
+
 void inode_lock(inode *node, std::source_location where)
 {
 	node->i_rwsem.down_write(where);

@@ -92,6 +92,8 @@ struct file_operations {
 	void (*release)(inode *, file *);
 	long (*read_iter)(file *, loff_t pos, void *to, std::size_t len);
 	long (*write_iter)(file *, loff_t pos, const void *from, std::size_t len);
+	/* read_iter of a file that is open with O_DIRECT. Null: such an open fails. */
+	long (*read_direct)(file *, loff_t pos, class user_buffer *to);
 	int (*mmap)(file *, vm_area_struct *);
 	int (*fsync)(file *, loff_t start, loff_t end, bool datasync);
 	/* The last two may be null: -EOPNOTSUPP. */
@@ -122,6 +124,8 @@ struct inode {
 	interleaf::Shared<loff_t> i_size;
 	interleaf::Shared<loff_t> i_disksize; /* the size that is on disk */
 	interleaf::Atomic<int> i_writecount;
+	interleaf::Atomic<int> i_dio_count; /* direct I/O under way */
+	interleaf::WaitQueue i_dio_wait{ "direct I/O of the file" };
 	interleaf::BitFlags<I_STATES> i_state;
 	address_space i_data;
 	address_space *i_mapping = &i_data;
@@ -276,6 +280,11 @@ loff_t i_size_read(const inode *node, std::source_location where = std::source_l
 void i_size_write(inode *node, loff_t size,
 		  std::source_location where = std::source_location::current());
 
+/* Direct I/O of a file goes on without its locks; who frees blocks waits, with i_rwsem held for write. */
+void inode_dio_begin(inode *node);
+void inode_dio_end(inode *node);
+void inode_dio_wait(inode *node);
+
 void inode_lock(inode *node, std::source_location where = std::source_location::current());
 void inode_unlock(inode *node, std::source_location where = std::source_location::current());
 void inode_lock_shared(inode *node, std::source_location where = std::source_location::current());
@@ -332,6 +341,8 @@ void get_file(file *f);
 int filp_close(file *f);
 long vfs_read(file *f, loff_t pos, void *to, std::size_t len); /* bytes */
 long vfs_write(file *f, loff_t pos, const void *from, std::size_t len); /* bytes */
+/* With O_DIRECT. `to` is of no use afterwards. */
+long vfs_read_direct(file *f, loff_t pos, user_buffer *to);
 loff_t vfs_llseek(file *f, loff_t offset, int whence); /* the new position */
 /* ->llseek of filesystems that know no holes: all bytes of the file are data. */
 loff_t generic_file_llseek(file *f, loff_t offset, int whence);

@@ -85,6 +85,15 @@ void spawn_khugepaged(interleaf::Scheduler &scheduler)
 		"khugepaged", [](void *) { khugepaged(); }, nullptr, true);
 }
 
+void spawn_direct_io(interleaf::Scheduler &scheduler)
+{
+	this_machine().direct_io = true;
+	scheduler.spawn(
+		"dma", [](void *) { direct_io_completions(); }, nullptr, true);
+	scheduler.spawn(
+		"kworker/events", [](void *) { bio_dirty_fn(); }, nullptr, true);
+}
+
 machine &this_machine()
 {
 	return *static_cast<machine *>(interleaf::Scheduler::instance()->root());

@@ -73,6 +73,7 @@ struct machine {
 	std::vector<mm_struct *> khugepaged_mms; /* khugepaged_mm_lock; registered mms */
 	mm_struct *khugepaged_scanning = nullptr; /* khugepaged_mm_lock; it looks at this one */
 	interleaf::WaitQueue khugepaged_wait{ "khugepaged_wait" };
+	bool direct_io = false; /* files may be opened with O_DIRECT */
 	unsigned folio_numbers = 0; /* folios created so far, for reports */
 	faults_left any_faults; /* of any kind */
 	faults_left alloc_faults; /* of these kinds besides */
@@ -100,6 +101,9 @@ machine *boot_machine(interleaf::Scheduler &scheduler, const machine_config &con
 /* Daemons a scenario asks for. */
 void spawn_flusher(interleaf::Scheduler &scheduler);
 void spawn_khugepaged(interleaf::Scheduler &scheduler);
+/* Two daemons: the device as far as direct I/O is concerned ("dma"), and the worker that makes pages
+ * dirty after it ("kworker/events"). Without them no file can be opened with O_DIRECT. */
+void spawn_direct_io(interleaf::Scheduler &scheduler);
 
 /* The machine of the running (or set-up) World. Requires: there is one. */
 machine &this_machine();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Opening and truncating files (fs/open.c, fs/attr.c and the end of fs/namei.c of 6.12).
 //
-// Left out: path walk and permissions, leases, O_PATH, O_APPEND and direct I/O (such an open fails
-// with EINVAL), i_readcount, time stamps.
+// Left out: path walk and permissions, leases, O_PATH, O_APPEND and O_DIRECT for a file that is open
+// for write (such an open fails with EINVAL), i_readcount, time stamps.
 //
 // Locks: do_dentry_open takes invalidate_lock alone; truncation takes i_rwsem, and the filesystem
 // takes invalidate_lock below it.
@@ -267,6 +267,13 @@ int generic_file_open(inode *node, file *f)
 	return 0;
 }
 
+/* FMODE_CAN_ODIRECT; direct writes are not here. */
+static bool can_odirect(const file *f)
+{
+	return this_machine().direct_io && f->f_op->read_direct != nullptr &&
+	       (f->f_mode & FMODE_WRITE) == 0;
+}
+
 /*
  * Makes *f, whose f_flags and access mode are set, a file of this inode. May sleep. -ETXTBSY,
  * -EINVAL or the filesystem's error. On failure the caller disposes of f through fput(), which
@@ -309,7 +316,9 @@ int do_dentry_open(file *f, inode *node)
 	f->f_mode |= FMODE_OPENED;
 	f->f_flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC);
 	f->f_ra = file_ra_state{ .ra_pages = this_machine().geo.ra_pages };
-	if ((f->f_flags & (O_DIRECT | O_APPEND)) != 0)
+	if ((f->f_flags & O_APPEND) != 0)
+		return -EINVAL;
+	if ((f->f_flags & O_DIRECT) != 0 && !can_odirect(f))
 		return -EINVAL;
 
 	return (f->f_mode & FMODE_WRITE) != 0 ? admit_writer(node) : 0;

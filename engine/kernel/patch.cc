@@ -19,7 +19,7 @@ template <typename Visit>
 const patch_info *find(Visit visit)
 {
 	for (const std::span<const patch_info> family :
-	     { thp_patches(), iomap_patches(), ext4_patches() }) {
+	     { thp_patches(), iomap_patches(), ext4_patches(), gup_patches() }) {
 		for (const patch_info &patch : family) {
 			if (visit(patch))
 				return &patch;

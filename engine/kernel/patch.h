@@ -100,6 +100,10 @@ enum class Patch : std::uint8_t {
 	kExt4WriteEndNoHandle, /* ext4-write-end-no-handle: a longer file takes no handle at once */
 	kExt4Iomap, /* ext4-iomap: buffered I/O by iomap, without buffer heads */
 	kExt4ZeroBatchLocked, /* ext4-zero-batch-under-lock: look-up and batch under i_data_sem */
+
+	/* get_user_pages and its users; patch_gup.cc. */
+	kReclaimSkipsPinned, /* reclaim-skips-pinned: private data of pinned folios stays */
+	kDioPinsPages, /* dio-pins-pages: direct I/O takes PINs, not plain references */
 	kCount,
 };
 
@@ -138,6 +142,7 @@ struct patch_info {
 std::span<const patch_info> thp_patches(); /* patch_thp.cc */
 std::span<const patch_info> iomap_patches(); /* patch_iomap.cc */
 std::span<const patch_info> ext4_patches(); /* patch_ext4.cc */
+std::span<const patch_info> gup_patches(); /* patch_gup.cc */
 
 struct kernel_info {
 	std::string_view name; /* "6.12.95" */

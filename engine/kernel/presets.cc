@@ -44,8 +44,11 @@ constexpr patch_set k5_15_4 =
 			     kSplitCountsThp, kNoIndexAssert });
 constexpr patch_set k6_0 = k5_15_4 | patch_bits({ kFolioTruncate, kUnmapByRmap });
 constexpr patch_set k6_1 = k6_0 | patch_bit(kMadviseCollapse);
+constexpr patch_set k6_1_28 = k6_1 | patch_bit(kReclaimSkipsPinned);
 constexpr patch_set k6_2 = k6_1 | kIomap6_2;
-constexpr patch_set k6_6 = k6_2 | kIomap6_6 | patch_bit(kCollapseKeepsOldFolios);
+constexpr patch_set k6_6 =
+	k6_2 | kIomap6_6 |
+	patch_bits({ kCollapseKeepsOldFolios, kReclaimSkipsPinned, kDioPinsPages });
 constexpr patch_set k6_12 =
 	k6_6 | kIomap6_12 |
 	patch_bits({ kNoVmExec, kExt4TruncateCacheRange, kExt4WriteEndNoHandle });
@@ -83,21 +86,21 @@ constexpr kernel_info kKernels[] = {
 	{
 		.name = "6.1.91",
 		.alias = "",
-		.patches = k6_1,
+		.patches = k6_1_28,
 		.folio_batch = 15,
 		.summary = "the last 6.1 before the iomap fixes of 6.2",
 	},
 	{
 		.name = "6.1.92",
 		.alias = "",
-		.patches = k6_1 | kIomap6_3,
+		.patches = k6_1_28 | kIomap6_3,
 		.folio_batch = 15,
 		.summary = "6.1 with the iomap fixes of 6.2",
 	},
 	{
 		.name = "6.1.192",
 		.alias = "6.1",
-		.patches = k6_1 | kIomap6_3 | patch_bits({ kScanRetryEqual, kZapKeepsPmdDirt }),
+		.patches = k6_1_28 | kIomap6_3 | patch_bits({ kScanRetryEqual, kZapKeepsPmdDirt }),
 		.folio_batch = 15,
 		.summary = "a huge page is one entry; collapse replaces pages one by one",
 	},

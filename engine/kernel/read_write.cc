@@ -9,6 +9,7 @@
 
 #include "engine/kernel/fs.h"
 #include "engine/kernel/machine.h"
+#include "engine/kernel/uio.h"
 #include "scheduler/frame.h"
 
 namespace kernel
@@ -106,6 +107,25 @@ long vfs_read(file *f, loff_t pos, void *to, std::size_t len)
 	const long got = f->f_op->read_iter(f, pos, to, len);
 	watcher->read_end(read, to, got);
 	mix_result(got, to);
+	return got;
+}
+
+/* Bytes read, or -EBADF, -EINVAL, -EFAULT, the filesystem's error. May sleep. */
+long vfs_read_direct(file *f, loff_t pos, user_buffer *to)
+{
+	FRAME(vfs_read);
+
+	if ((f->f_mode & FMODE_READ) == 0)
+		return -EBADF;
+	const int error = verify_area(pos, to->count());
+	if (error != 0)
+		return error;
+	observer *watcher = this_machine().watcher;
+	const unsigned read = watcher->read_begin(*f->f_inode, pos, to->count());
+	const long got = f->f_op->read_direct(f, pos, to);
+	watcher->read_end(read, to->received(), got);
+	to->end(got);
+	mix_result(got, to->received());
 	return got;
 }
 

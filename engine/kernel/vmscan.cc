@@ -10,6 +10,7 @@
 #include "engine/kernel/bug.h"
 #include "engine/kernel/folio.h"
 #include "engine/kernel/fs.h"
+#include "engine/kernel/gup.h"
 #include "engine/kernel/mm.h"
 #include "engine/kernel/pagemap.h"
 #include "scheduler/frame.h"
@@ -86,6 +87,12 @@ bool shrink_folio(folio *f)
 			folio_set_active(f);
 			return false;
 		}
+	}
+	/* Nobody can pin what is not mapped (gup.cc), but who did goes on storing to it: it is not worth
+	 * the loss of its private data, for it would stay. */
+	if (patched(Patch::kReclaimSkipsPinned) && folio_maybe_dma_pinned(f)) {
+		folio_set_active(f);
+		return false;
 	}
 	address_space *mapping = folio_mapping(f);
 	/* Only kswapd writes file folios back. */

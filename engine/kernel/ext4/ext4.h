@@ -7,7 +7,7 @@
 // each lookup and each change is one access of the tree here and the lock is left out. Changes hold
 // i_data_sem for write as well.
 //
-// Left out: direct I/O, inline data, quotas, journalled data, encryption, verity, time stamps, the
+// Left out: direct writes, inline data, quotas, journalled data, encryption, verity, time stamps, the
 // extent tree's own blocks. Freed blocks are not used again.
 //
 // Lock order: i_rwsem -> invalidate_lock -> handle -> folio lock -> i_data_sem. Whoever writes back
@@ -27,6 +27,7 @@ namespace kernel
 
 struct bio;
 struct iomap_ioend;
+struct iomap_ops;
 
 using ext4_lblk_t = std::uint64_t; /* a file's block */
 
@@ -186,6 +187,8 @@ void ext4_io_submit(ext4_io_submitter *io);
 /* ---- in place of buffer heads, with ext4-iomap: iomap.cc ---- */
 
 extern const address_space_operations ext4_iomap_aops;
+/* For direct reads, with buffer heads, too. */
+extern const iomap_ops ext4_iomap_ops;
 /* i_rwsem held for write. Bytes written, or an error if none were. Sleeps. */
 long ext4_iomap_buffered_write(file *f, loff_t pos, const void *from, std::size_t len);
 /* invalidate_lock held. VM_FAULT_*. Sleeps. */

@@ -229,6 +229,7 @@ long ext4_fallocate(file *f, int mode, loff_t offset, loff_t len)
 	if (offset < 0 || len <= 0)
 		return -EINVAL;
 	inode_lock(node);
+	inode_dio_wait(node);
 	int error = -EOPNOTSUPP;
 	if (operation == FALLOC_FL_PUNCH_HOLE) {
 		error = ext4_punch_hole(node, offset, len);

@@ -274,6 +274,22 @@ void ext4_iomap_readahead(readahead_control *rac)
 	iomap_readahead(rac, &ext4_iomap_buffered_read_ops);
 }
 
+/* Blocks on the disk; delayed ones are no hole. */
+int ext4_iomap_begin(inode *node, loff_t pos, std::uint64_t length, unsigned, iomap *map, iomap *)
+{
+	FRAME(ext4_iomap_begin);
+	ext4_map blocks = blocks_to_map(pos, length);
+	ext4_map_blocks(nullptr, node, &blocks, 0);
+	ext4_set_iomap(map, blocks, 0);
+	return 0;
+}
+
+int ext4_iomap_end(inode *, loff_t, std::uint64_t, long, unsigned, iomap *)
+{
+	FRAME(ext4_iomap_end);
+	return 0;
+}
+
 } // namespace
 
 void ext4_iomap_end_ioend(iomap_ioend *ioend)
@@ -313,6 +329,12 @@ int ext4_iomap_block_zero_range(inode *node, loff_t from, loff_t length, bool *d
 {
 	return iomap_zero_range(node, from, length, did_zero, &ext4_iomap_zero_ops);
 }
+
+const iomap_ops ext4_iomap_ops = {
+	.iomap_begin = ext4_iomap_begin,
+	.iomap_end = ext4_iomap_end,
+	.iomap_valid = nullptr,
+};
 
 const address_space_operations ext4_iomap_aops = {
 	.read_folio = ext4_iomap_read_folio,

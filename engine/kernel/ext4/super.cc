@@ -14,6 +14,7 @@
 #include "engine/kernel/iomap/iomap.h"
 #include "engine/kernel/machine.h"
 #include "engine/kernel/pagemap.h"
+#include "engine/kernel/uio.h"
 #include "engine/kernel/writeback.h"
 #include "scheduler/check.h"
 #include "scheduler/frame.h"
@@ -70,6 +71,15 @@ long ext4_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
 {
 	FRAME(ext4_file_read_iter);
 	return generic_file_read_iter(f, pos, to, len);
+}
+
+long ext4_file_read_direct(file *f, loff_t pos, user_buffer *to)
+{
+	FRAME(ext4_file_read_iter);
+	inode_lock_shared(f->f_inode);
+	const long got = iomap_dio_read(f->f_inode, pos, to, &ext4_iomap_ops);
+	inode_unlock_shared(f->f_inode);
+	return got;
 }
 
 /* Where the write goes. i_rwsem held. */
@@ -172,6 +182,7 @@ constexpr file_operations ext4_file_operations = {
 	.release = nullptr,
 	.read_iter = ext4_file_read_iter,
 	.write_iter = ext4_file_write_iter,
+	.read_direct = ext4_file_read_direct,
 	.mmap = nullptr,
 	.fsync = ext4_sync_file,
 	.llseek = generic_file_llseek,

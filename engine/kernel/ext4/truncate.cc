@@ -180,6 +180,7 @@ int ext4_setattr(inode *node, loff_t size)
 		if (error != 0)
 			return error;
 	}
+	inode_dio_wait(node);
 	filemap_invalidate_lock(mapping);
 	const bool zero_first = patched(Patch::kExt4ZeroBeforeHandle);
 	if (zero_first && size > old_size) {

@@ -142,6 +142,12 @@ bool iomap_release_folio(folio *f, gfp_t gfp);
 void iomap_invalidate_folio(folio *f, std::size_t offset, std::size_t len);
 bool iomap_dirty_folio(address_space *mapping, folio *f);
 
+/* ---- direct_io.cc ---- */
+
+/* i_rwsem held, shared. Bytes read, or -EINVAL for what is not a multiple of a block, in the file or in
+ * memory, -EIO, -EFAULT, an error of writeback. Sleeps. */
+long iomap_dio_read(inode *node, loff_t pos, class user_buffer *to, const iomap_ops *ops);
+
 /* ---- writeback.cc, ioend.cc ---- */
 
 struct iomap_writepage_ctx;

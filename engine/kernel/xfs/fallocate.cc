@@ -205,6 +205,7 @@ long xfs_file_fallocate(file *f, int mode, loff_t offset, loff_t len)
 	xfs_inode *ip = XFS_I(f->f_inode);
 	inode_lock(ip);
 	filemap_invalidate_lock(ip->i_mapping);
+	inode_dio_wait(ip);
 	const long error = fallocate_locked(ip, mode, offset, len);
 	filemap_invalidate_unlock(ip->i_mapping);
 	inode_unlock(ip);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Operations on open files (fs/xfs/xfs_file.c of 6.12).
 //
-// Left out: direct I/O, DAX, layouts, time stamps, a second try after ENOSPC.
+// Left out: direct writes, DAX, layouts, time stamps, a second try after ENOSPC.
 //
 // Lock order: i_rwsem -> invalidate_lock -> folio lock -> ILOCK.
 #include <fcntl.h>
@@ -10,6 +10,7 @@
 #include "engine/kernel/machine.h"
 #include "engine/kernel/mm.h"
 #include "engine/kernel/pagemap.h"
+#include "engine/kernel/uio.h"
 #include "engine/kernel/writeback.h"
 #include "engine/kernel/xfs/xfs_inode.h"
 #include "scheduler/frame.h"
@@ -28,6 +29,21 @@ long xfs_file_buffered_read(file *f, loff_t pos, void *to, std::size_t len)
 	const long got = generic_file_read_iter(f, pos, to, len);
 	inode_unlock_shared(f->f_inode);
 	return got;
+}
+
+long xfs_file_dio_read(file *f, loff_t pos, user_buffer *to)
+{
+	FRAME(xfs_file_dio_read);
+	inode_lock_shared(f->f_inode);
+	const long got = iomap_dio_read(f->f_inode, pos, to, &xfs_read_iomap_ops);
+	inode_unlock_shared(f->f_inode);
+	return got;
+}
+
+long xfs_file_read_direct(file *f, loff_t pos, user_buffer *to)
+{
+	FRAME(xfs_file_read_iter);
+	return xfs_file_dio_read(f, pos, to);
 }
 
 long xfs_file_read_iter(file *f, loff_t pos, void *to, std::size_t len)
@@ -132,6 +148,7 @@ const file_operations xfs_file_operations = {
 	.release = nullptr,
 	.read_iter = xfs_file_read_iter,
 	.write_iter = xfs_file_write_iter,
+	.read_direct = xfs_file_read_direct,
 	.mmap = nullptr,
 	.fsync = xfs_file_fsync,
 	.llseek = xfs_file_llseek,

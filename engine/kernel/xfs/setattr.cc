@@ -47,6 +47,7 @@ int xfs_setattr_size(inode *node, loff_t newsize)
 	const loff_t oldsize = ip->i_size.load();
 	bool did_zeroing = false;
 	int error = 0;
+	inode_dio_wait(ip);
 	if (newsize > oldsize) {
 		error = xfs_zero_range(ip, oldsize, newsize - oldsize, &did_zeroing);
 	} else {
